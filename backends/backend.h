@@ -77,8 +77,8 @@ struct jb_load_args {
 /* One resource's part in one op of the last step of a modelled device. Times are seconds from the
  * step's start; charges may overlap in time on different resources. */
 struct jb_charge {
-    uint32_t op;         /* index in the program */
-    uint16_t resource;   /* index in the backend's resources */
+    uint32_t op;       /* index in the program */
+    uint16_t resource; /* index in the backend's resources */
     double start_s, end_s;
     const double *energy_j; /* (n_ledger_lines,) joules by line; NaN = not modelled, which makes
                                the total NaN; NULL = this charge has no energy of its own       */
@@ -100,10 +100,11 @@ struct jb_backend {
     const char *name;    /* = folder name = --backend value, [a-z0-9_]+ */
     const char *summary; /* one line for `list backends`                */
     unsigned caps;       /* JB_CAP_*                                    */
-    size_t device_size;  /* sizeof(struct jb_device); the harness gives that many zeroed bytes, aligned as by malloc */
-    const struct jb_option *options;       /* ends with a NULL key; NULL = none                  */
-    const char *const *resources;          /* MODELLED: names, NULL-terminated                   */
-    const char *const *ledger_lines;       /* MODELLED: energy lines, NULL-terminated            */
+    size_t device_size;  /* sizeof(struct jb_device); the harness gives that many zeroed bytes,
+                            aligned as by malloc */
+    const struct jb_option *options; /* ends with a NULL key; NULL = none                  */
+    const char *const *resources;    /* MODELLED: names, NULL-terminated                   */
+    const char *const *ledger_lines; /* MODELLED: energy lines, NULL-terminated            */
 
     /* What the device is. Cheap, allocates nothing on it.
      * NODEV or PERM or NOTSUP with a reason when it cannot be used: the harness then skips it. */

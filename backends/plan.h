@@ -31,7 +31,8 @@ struct jb_slot {
 enum jb_op_kind {
     /* dst (T, dim) = weight[token id of the row]                                              */
     JB_OP_EMBED,
-    /* dst (T, dim) = src0 + weight[position of the row + pos_offset of the plan]; learned positions */
+    /* dst (T, dim) = src0 + weight[position of the row + pos_offset of the plan]; learned positions
+     */
     JB_OP_POSEMBED,
     /* dst = src0 / sqrt(mean(src0^2) + eps) * weight, over each run of `group` values: the whole
      * row, or one head (q/k norms). weight (group,)                                          */
@@ -49,9 +50,9 @@ enum jb_op_kind {
     JB_OP_SILU_MUL, /* dst = silu(src0) * src1, silu(x) = x / (1 + exp(-x))                    */
     JB_OP_GELU,     /* dst = gelu(src0), tanh form (GPT-2)                                     */
     JB_OP_RELU,
-    JB_OP_ADD,      /* dst = src0 + src1; dst may be either                                    */
-    JB_OP_SELECT,   /* dst (O, width) = the rows of src0 (T, width) whose output is wanted     */
-    JB_OP_ARGMAX,   /* ids (O,) = index of the largest src0 value; the lowest index wins a tie */
+    JB_OP_ADD,    /* dst = src0 + src1; dst may be either                                    */
+    JB_OP_SELECT, /* dst (O, width) = the rows of src0 (T, width) whose output is wanted     */
+    JB_OP_ARGMAX, /* ids (O,) = index of the largest src0 value; the lowest index wins a tie */
     /* Between ranks; only in plans with n_ranks > 1.                                          */
     JB_OP_ALLREDUCE, /* dst = sum of src0 over the ranks                                       */
     JB_OP_ALLGATHER, /* dst (R, n_ranks width) = src0 of all ranks side by side                */
@@ -120,20 +121,20 @@ struct jb_rope {
 struct jb_plan {
     const char *model; /* name for rows and messages */
     uint32_t dim, n_layers, n_heads, n_kv_heads, head_dim, ffn_dim, vocab;
-    uint32_t max_context;      /* positions the model allows                                  */
-    uint32_t pos_offset;       /* added to positions in POSEMBED (OPT: 2)                     */
-    float attention_scale;     /* usually 1 / sqrt(head_dim)                                  */
+    uint32_t max_context;  /* positions the model allows                                  */
+    uint32_t pos_offset;   /* added to positions in POSEMBED (OPT: 2)                     */
+    float attention_scale; /* usually 1 / sqrt(head_dim)                                  */
     struct jb_rope rope;
-    enum jb_dtype kv_dtype;    /* storage of K and V: F32, F16 or Q8_0 (blocks along head_dim) */
+    enum jb_dtype kv_dtype; /* storage of K and V: F32, F16 or Q8_0 (blocks along head_dim) */
     const struct jb_tensor *tensors;
     uint32_t n_tensors;
     const struct jb_weights *weights; /* NULL in timing-only execution: nothing may be read   */
     const struct jb_slot *slots;
     uint32_t n_slots;
-    uint16_t cut_slot;         /* the residual stream                                         */
+    uint16_t cut_slot; /* the residual stream                                         */
     const struct jb_program *programs; /* [0] is "full"                                       */
     uint32_t n_programs;
-    uint32_t rank, n_ranks;    /* tensor-parallel share that this plan is; 0 of 1 = whole     */
+    uint32_t rank, n_ranks; /* tensor-parallel share that this plan is; 0 of 1 = whole     */
 };
 
 enum jb_want {
@@ -144,10 +145,10 @@ enum jb_want {
 
 /* One sequence's part of a step. Sequences are ragged. */
 struct jb_seq {
-    uint32_t slot;    /* KV slot, [0, max_seqs); at most once a step                           */
-    uint32_t pos;     /* position of tokens[0]; what the slot held from pos on is forgotten, so a
-                         smaller pos than before is the rollback of linear speculation. Never
-                         beyond what the slot holds.                                           */
+    uint32_t slot;     /* KV slot, [0, max_seqs); at most once a step                           */
+    uint32_t pos;      /* position of tokens[0]; what the slot held from pos on is forgotten, so a
+                          smaller pos than before is the rollback of linear speculation. Never
+                          beyond what the slot holds.                                           */
     uint32_t n_tokens; /* >= 1; > 1 = prefill chunk or verification, 1 = decode                */
     enum jb_want want;
     const int32_t *tokens; /* (n_tokens,) ids in [0, vocab); NULL if the range has no EMBED    */
@@ -158,17 +159,17 @@ struct jb_step {
     uint32_t op_begin, op_end; /* range of ops, both cuts of the program; whole = 0, n_ops     */
     const struct jb_seq *seqs;
     uint32_t n_seqs;
-    const float *acts;     /* (T, dim) the cut slot before op_begin; NULL if op_begin = 0      */
-    float *ret_acts;       /* (T, dim) the cut slot after op_end; NULL if op_end = n_ops       */
-    int32_t *ret_ids;      /* (O,) or NULL                                                     */
-    float *ret_logits;     /* (O, vocab) or NULL; NULL in timed runs                           */
+    const float *acts; /* (T, dim) the cut slot before op_begin; NULL if op_begin = 0      */
+    float *ret_acts;   /* (T, dim) the cut slot after op_end; NULL if op_end = n_ops       */
+    int32_t *ret_ids;  /* (O,) or NULL                                                     */
+    float *ret_logits; /* (O, vocab) or NULL; NULL in timed runs                           */
 };
 
 /* Work of one op in one step: what must be done, whatever the machine. Padding is not in it. */
 struct jb_cost {
     uint64_t macs;  /* multiply-accumulates of matmuls and attention                           */
     uint64_t flops; /* 2 macs + the other arithmetic (norms, softmax ... counted in cost.c)     */
-    uint64_t weight_bytes;   /* each weight read once a step (EMBED: rows looked up)            */
+    uint64_t weight_bytes; /* each weight read once a step (EMBED: rows looked up)            */
     uint64_t kv_read_bytes, kv_write_bytes;
     uint64_t act_read_bytes, act_write_bytes; /* float32 slots                                  */
 };

@@ -78,7 +78,8 @@ struct jb_table {
 /* Reads by column name; order is free; ours that are missing stay empty if they may be.
  * @return NODEV, PERM, IO; FORMAT with file, line and column for anything malformed. A torn last
  *         line (no line break) is left out and told in *ret_torn (NULL = don't tell). */
-enum jb_status jb_table_read(const char *path, struct jb_table *ret_table, bool *ret_torn) JB_MUST_CHECK;
+enum jb_status jb_table_read(const char *path, struct jb_table *ret_table,
+                             bool *ret_torn) JB_MUST_CHECK;
 /* From memory; name is for messages. For tests and fuzzing. */
 enum jb_status jb_table_parse(const char *text, size_t size, const char *name,
                               struct jb_table *ret_table, bool *ret_torn) JB_MUST_CHECK;

@@ -21,7 +21,8 @@ enum jb_dtype {
     JB_Q8_0, /* 32 values: f16 scale d, 32 x int8 q;                 w = d q               34 B */
     JB_Q4_0, /* 32 values: f16 scale d, 16 B of nibbles;             w = d (q - 8)         18 B */
     JB_Q4_1, /* 32 values: f16 d, f16 m, 16 B of nibbles;            w = d q + m           20 B */
-    JB_Q4_K, /* 256 values: f16 d, f16 dmin, 12 B of 6-bit scales and mins, 128 B of nibbles 144 B */
+    JB_Q4_K, /* 256 values: f16 d, f16 dmin, 12 B of 6-bit scales and mins, 128 B of nibbles 144 B
+              */
     JB_Q6_K, /* 256 values: 128 B low nibbles, 64 B high pairs, 16 x int8 scales, f16 d     210 B */
     JB_N_DTYPES
 };

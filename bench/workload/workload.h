@@ -13,31 +13,32 @@
 struct jb_model;
 
 struct jb_model_args {
-    const char *source;    /* a GGUF file's path or a shape's name                               */
-    const char *format;    /* recipe: f32 f16 bf16 q8_0 q4_0 q4_1 q4_k q6_k; NULL = the file's own,
-                              f16 for shapes. A file whose format differs is INVAL.              */
-    uint64_t seed;         /* of a shape's weights                                               */
-    bool has_weights;      /* false: timing-only, no tensor is made or read                      */
+    const char *source; /* a GGUF file's path or a shape's name                               */
+    const char *format; /* recipe: f32 f16 bf16 q8_0 q4_0 q4_1 q4_k q6_k; NULL = the file's own,
+                           f16 for shapes. A file whose format differs is INVAL.              */
+    uint64_t seed;      /* of a shape's weights                                               */
+    bool has_weights;   /* false: timing-only, no tensor is made or read                      */
 };
 
 struct jb_vocab {
     enum { JB_VOCAB_NONE, JB_VOCAB_SPM, JB_VOCAB_BPE } kind;
     uint32_t n_tokens;
-    const char *const *pieces;  /* (n_tokens,) bytes, may hold NUL: use piece_sizes              */
+    const char *const *pieces; /* (n_tokens,) bytes, may hold NUL: use piece_sizes              */
     const uint32_t *piece_sizes;
-    const float *scores;        /* (n_tokens,) SPM; NULL otherwise                               */
-    const uint8_t *types;       /* (n_tokens,) GGUF token types: 1 normal 2 unknown 3 control 4 user 5 unused 6 byte */
-    const char *const *merges;  /* (n_merges,) "left right", BPE, best first; NULL otherwise     */
+    const float *scores;  /* (n_tokens,) SPM; NULL otherwise                               */
+    const uint8_t *types; /* (n_tokens,) GGUF token types: 1 normal 2 unknown 3 control 4 user 5
+                             unused 6 byte */
+    const char *const *merges; /* (n_merges,) "left right", BPE, best first; NULL otherwise     */
     const uint32_t *merge_sizes;
     uint32_t n_merges;
-    const char *pre;            /* BPE pre-tokenizer's name: "smollm" "llama-bpe" "qwen2" "gpt-2" ... */
+    const char *pre; /* BPE pre-tokenizer's name: "smollm" "llama-bpe" "qwen2" "gpt-2" ... */
     int32_t bos_id, eos_id, unk_id; /* -1 = none */
     bool adds_bos, adds_eos, adds_space_prefix;
 };
 
 struct jb_model_info {
-    const char *name;   /* shape's name, or the file's general.name, else its base name           */
-    const char *path;   /* NULL for shapes                                                        */
+    const char *name; /* shape's name, or the file's general.name, else its base name           */
+    const char *path; /* NULL for shapes                                                        */
     const char *architecture; /* "llama" "qwen2" "qwen3" "gpt2" "opt"                             */
     const char *format; /* recipe name that the tensors amount to: "q4_0"                         */
     uint64_t n_params, weight_bytes;
@@ -51,7 +52,8 @@ extern "C" {
 
 /* @return NODEV: neither a file nor a shape (lists near names); FORMAT: file, place and rule;
  *         INVAL: format does not match; NOTSUP: an architecture or tensor type we lack. */
-enum jb_status jb_model_open(const struct jb_model_args *args, struct jb_model **ret_model) JB_MUST_CHECK;
+enum jb_status jb_model_open(const struct jb_model_args *args,
+                             struct jb_model **ret_model) JB_MUST_CHECK;
 void jb_model_close(struct jb_model *model); /* after every plan of it; NULL is fine */
 const struct jb_model_info *jb_model_info(const struct jb_model *model);
 
@@ -111,7 +113,8 @@ enum jb_status jb_tokenizer_decode(struct jb_tokenizer *tokenizer, const int32_t
 
 /* Ids for forced feed: (n,) uniform in [0, vocab) from (seed, sequence). Sequence i of any batch
  * is the same whatever the batch size. */
-void jb_prompt_seeded(uint64_t seed, uint32_t sequence, uint32_t vocab, int32_t *ret_ids, uint32_t n);
+void jb_prompt_seeded(uint64_t seed, uint32_t sequence, uint32_t vocab, int32_t *ret_ids,
+                      uint32_t n);
 
 #ifdef __cplusplus
 }

@@ -10,10 +10,11 @@
  * readings mean "0 or not ticked", an unexplained decrease is a reset). */
 
 struct jb_counter {
-    uint64_t range;   /* number of distinct values: the largest is range - 1; 0 = never wraps (2^64) */
+    uint64_t
+        range; /* number of distinct values: the largest is range - 1; 0 = never wraps (2^64) */
     uint64_t max_step; /* largest credible increase between two reads; 0 = range / 2           */
-    uint64_t last;    /* previous raw reading                                                  */
-    uint64_t total;   /* sum of all increases since start                                      */
+    uint64_t last;     /* previous raw reading                                                  */
+    uint64_t total;    /* sum of all increases since start                                      */
     bool has_last;
     bool is_broken; /* a decrease that no single wrap explains was seen; total is void         */
 };

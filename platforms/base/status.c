@@ -10,8 +10,9 @@ static _Thread_local char reason[JB_REASON_MAX];
 
 const char *jb_status_name(enum jb_status status)
 {
-    static const char *const names[] = {"ok",     "inval",  "format",  "nomem",   "nodev",      "perm",
-                                        "notsup", "io",     "device",  "timeout", "numeric",    "interrupted"};
+    static const char *const names[] = {"ok",     "inval",   "format",  "nomem",
+                                        "nodev",  "perm",    "notsup",  "io",
+                                        "device", "timeout", "numeric", "interrupted"};
     const int index = -(int)status;
     if (index < 0 || index >= (int)(sizeof names / sizeof names[0])) {
         return "unknown";

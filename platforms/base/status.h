@@ -9,14 +9,14 @@
 
 enum jb_status {
     JB_OK = 0,
-    JB_E_INVAL = -1,       /* the caller, an option or a configuration is wrong          */
-    JB_E_FORMAT = -2,      /* an input file is malformed; the reason has file and place  */
-    JB_E_NOMEM = -3,       /* memory, on the host or the device                          */
-    JB_E_NODEV = -4,       /* the device, library, sensor or file is not there           */
-    JB_E_PERM = -5,        /* it is there, and we may not use it                         */
-    JB_E_NOTSUP = -6,      /* it is there and cannot do this                             */
-    JB_E_IO = -7,          /* read, write or map failed; the reason names the path       */
-    JB_E_DEVICE = -8,      /* the device failed or was lost while working                */
+    JB_E_INVAL = -1,  /* the caller, an option or a configuration is wrong          */
+    JB_E_FORMAT = -2, /* an input file is malformed; the reason has file and place  */
+    JB_E_NOMEM = -3,  /* memory, on the host or the device                          */
+    JB_E_NODEV = -4,  /* the device, library, sensor or file is not there           */
+    JB_E_PERM = -5,   /* it is there, and we may not use it                         */
+    JB_E_NOTSUP = -6, /* it is there and cannot do this                             */
+    JB_E_IO = -7,     /* read, write or map failed; the reason names the path       */
+    JB_E_DEVICE = -8, /* the device failed or was lost while working                */
     JB_E_TIMEOUT = -9,
     JB_E_NUMERIC = -10,    /* NaN or infinity where a number must be                     */
     JB_E_INTERRUPTED = -11 /* the user asked to stop                                     */

@@ -26,29 +26,29 @@
 #include "platforms/base/units.h"
 
 enum jb_dimension {
-    JB_DIM_NONE,      /* plain number or count                 */
-    JB_DIM_TIME,      /* s ms us ns ps                         */
-    JB_DIM_FREQUENCY, /* Hz kHz MHz GHz                        */
-    JB_DIM_POWER,     /* W mW kW                               */
-    JB_DIM_ENERGY,    /* J mJ uJ nJ pJ fJ                      */
-    JB_DIM_BYTES,     /* B kB MB GB KiB MiB GiB                */
-    JB_DIM_BYTE_RATE, /* B/s kB/s MB/s GB/s TB/s and Ki.. forms */
-    JB_DIM_OP_RATE,   /* op/s Gop/s Top/s; FLOP/s alike        */
-    JB_DIM_CURRENT,   /* A mA uA                               */
-    JB_DIM_VOLTAGE,   /* V mV                                  */
+    JB_DIM_NONE,           /* plain number or count                 */
+    JB_DIM_TIME,           /* s ms us ns ps                         */
+    JB_DIM_FREQUENCY,      /* Hz kHz MHz GHz                        */
+    JB_DIM_POWER,          /* W mW kW                               */
+    JB_DIM_ENERGY,         /* J mJ uJ nJ pJ fJ                      */
+    JB_DIM_BYTES,          /* B kB MB GB KiB MiB GiB                */
+    JB_DIM_BYTE_RATE,      /* B/s kB/s MB/s GB/s TB/s and Ki.. forms */
+    JB_DIM_OP_RATE,        /* op/s Gop/s Top/s; FLOP/s alike        */
+    JB_DIM_CURRENT,        /* A mA uA                               */
+    JB_DIM_VOLTAGE,        /* V mV                                  */
     JB_DIM_ENERGY_PER_BIT, /* pJ/bit, J/bit                    */
-    JB_DIM_AREA,      /* mm2 um2                               */
-    JB_DIM_CYCLES,    /* cycles: integer                       */
-    JB_DIM_TEXT       /* a word; no unit                       */
+    JB_DIM_AREA,           /* mm2 um2                               */
+    JB_DIM_CYCLES,         /* cycles: integer                       */
+    JB_DIM_TEXT            /* a word; no unit                       */
 };
 
 struct jb_device_key {
     const char *key;
     enum jb_dimension dimension;
-    double min, max;    /* SI, inclusive; checked for numbers                       */
+    double min, max; /* SI, inclusive; checked for numbers                       */
     bool is_required;
     const char *choices; /* TEXT: allowed words separated by spaces; NULL = any     */
-    const char *help;   /* one sentence */
+    const char *help;    /* one sentence */
 };
 
 struct jb_device_value {
@@ -64,20 +64,39 @@ struct jb_device_value {
 struct jb_device_file;
 
 /* Keys every device may have; a schema is these + its own. Peaks are those of the whole device. */
-#define JB_DEVICE_COMMON_KEYS                                                                      \
-    {"idle_w", JB_DIM_POWER, 0, 1e6, false, 0, "Power at rest, ready to work."},                   \
-    {"active_w", JB_DIM_POWER, 0, 1e6, false, 0, "Power when fully busy; measured or vendor data."}, \
-    {"limit_w", JB_DIM_POWER, 0, 1e6, false, 0, "Power limit or TDP."},                            \
-    {"power_class", JB_DIM_TEXT, 0, 0, false, "measured nameplate",                                \
-     "Whether idle_w and active_w are sourced measurements or nameplate values."},                 \
-    {"physical_cores", JB_DIM_NONE, 1, 1e6, false, 0, "Cores that the watts are for."},            \
-    {"memory_bytes_per_s", JB_DIM_BYTE_RATE, 1, 1e17, false, 0, "Peak memory bandwidth."},         \
-    {"memory_bytes", JB_DIM_BYTES, 1, 1e17, false, 0, "Memory of the device."},                    \
-    {"last_level_cache_bytes", JB_DIM_BYTES, 0, 1e15, false, 0, "Largest cache before memory."},   \
-    {"f32_op_per_s", JB_DIM_OP_RATE, 1, 1e21, false, 0, "Peak float32 rate, multiply + add = 2."}, \
-    {"f16_op_per_s", JB_DIM_OP_RATE, 1, 1e21, false, 0, "Peak float16/bfloat16 rate, dense."},     \
-    {"int8_op_per_s", JB_DIM_OP_RATE, 1, 1e21, false, 0, "Peak int8 rate, dense."},                \
-    {"process_nm", JB_DIM_NONE, 1, 1000, false, 0, "Process node in nanometres."}
+#define JB_DEVICE_COMMON_KEYS                                                                        \
+    {"idle_w", JB_DIM_POWER, 0, 1e6, false, 0, "Power at rest, ready to work."},                     \
+        {"active_w",                                                                                 \
+         JB_DIM_POWER,                                                                               \
+         0,                                                                                          \
+         1e6,                                                                                        \
+         false,                                                                                      \
+         0,                                                                                          \
+         "Power when fully busy; measured or vendor data."},                                         \
+        {"limit_w", JB_DIM_POWER, 0, 1e6, false, 0, "Power limit or TDP."},                          \
+        {"power_class",                                                                              \
+         JB_DIM_TEXT,                                                                                \
+         0,                                                                                          \
+         0,                                                                                          \
+         false,                                                                                      \
+         "measured nameplate",                                                                       \
+         "Whether idle_w and active_w are sourced measurements or nameplate values."},               \
+        {"physical_cores", JB_DIM_NONE, 1, 1e6, false, 0, "Cores that the watts are for."},          \
+        {"memory_bytes_per_s", JB_DIM_BYTE_RATE, 1, 1e17, false, 0, "Peak memory bandwidth."},       \
+        {"memory_bytes", JB_DIM_BYTES, 1, 1e17, false, 0, "Memory of the device."},                  \
+        {"last_level_cache_bytes", JB_DIM_BYTES, 0, 1e15, false, 0, "Largest cache before memory."}, \
+        {"f32_op_per_s",                                                                             \
+         JB_DIM_OP_RATE,                                                                             \
+         1,                                                                                          \
+         1e21,                                                                                       \
+         false,                                                                                      \
+         0,                                                                                          \
+         "Peak float32 rate, multiply + add = 2."},                                                  \
+        {"f16_op_per_s", JB_DIM_OP_RATE, 1, 1e21, false, 0, "Peak float16/bfloat16 rate, dense."},   \
+        {"int8_op_per_s", JB_DIM_OP_RATE, 1, 1e21, false, 0, "Peak int8 rate, dense."},              \
+    {                                                                                                \
+        "process_nm", JB_DIM_NONE, 1, 1000, false, 0, "Process node in nanometres."                  \
+    }
 
 #ifdef __cplusplus
 extern "C" {

@@ -23,8 +23,8 @@ enum jb_simd {
 };
 
 struct jb_host {
-    char cpu_model[128];  /* "AMD EPYC 9354P"; "unknown" */
-    char os[128];         /* "Linux 6.18.0 x86_64"       */
+    char cpu_model[128]; /* "AMD EPYC 9354P"; "unknown" */
+    char os[128];        /* "Linux 6.18.0 x86_64"       */
     char host_name[64];
     uint32_t n_packages, n_numa, n_cores, n_pus; /* visible to us                        */
     uint32_t physical_cores; /* cores of the whole package by CPUID or device file; 0 = unknown;
@@ -36,10 +36,10 @@ struct jb_host {
     char governor[32];      /* "performance"; "" = not offered by this machine            */
     bool is_virtual;        /* a hypervisor is visible                                    */
     char hypervisor[32];
-    char huge_pages[32];    /* transparent huge pages: "always" "madvise" "never" ""      */
-    int aslr;               /* /proc/sys/kernel/randomize_va_space; -1 = unknown          */
-    int perf_paranoid;      /* kernel.perf_event_paranoid; -100 = unknown                 */
-    enum jb_simd simd;      /* best level usable here                                     */
+    char huge_pages[32]; /* transparent huge pages: "always" "madvise" "never" ""      */
+    int aslr;            /* /proc/sys/kernel/randomize_va_space; -1 = unknown          */
+    int perf_paranoid;   /* kernel.perf_event_paranoid; -100 = unknown                 */
+    enum jb_simd simd;   /* best level usable here                                     */
 };
 
 #ifdef __cplusplus
@@ -71,7 +71,8 @@ bool jb_simd_usable(enum jb_simd level);
 struct jb_advice {
     char text[256];
 };
-uint32_t jb_host_advice(const struct jb_host *host, struct jb_advice *ret_advice, uint32_t capacity);
+uint32_t jb_host_advice(const struct jb_host *host, struct jb_advice *ret_advice,
+                        uint32_t capacity);
 
 #ifdef __cplusplus
 }

@@ -26,7 +26,7 @@ enum jb_scope {
     JB_SCOPE_SYSTEM, /* psys: the platform behind its supply */
     JB_SCOPE_WALL,
     JB_SCOPE_PROCESS, /* counters of this process       */
-    JB_SCOPE_MODEL   /* what the device file describes */
+    JB_SCOPE_MODEL    /* what the device file describes */
 };
 const char *jb_scope_name(enum jb_scope scope); /* "package" */
 
@@ -39,33 +39,33 @@ enum jb_quantity {
 
 /* One thing a meter reads. */
 struct jb_domain {
-    char name[48];              /* "package-0", "gpu-0/energy", "instructions" */
+    char name[48]; /* "package-0", "gpu-0/energy", "instructions" */
     enum jb_quantity quantity;
     enum jb_scope scope;
-    const char *unit;           /* "J" "W" "1" "C" "Hz"                                       */
-    bool is_in_total;           /* joins the meter's total: never a domain inside another one
-                                   (psys holds package holds core), never a device we don't use */
-    double update_period_s;     /* how often the sensor changes; NaN = unknown                 */
-    double average_s;           /* window the sensor averages over; 0 = instant; NaN = unknown */
-    double accuracy;            /* relative, stated by a source; NaN = unstated                */
-    enum jb_class evidence;     /* MEASURED, MODELLED or NAMEPLATE                             */
+    const char *unit;       /* "J" "W" "1" "C" "Hz"                                       */
+    bool is_in_total;       /* joins the meter's total: never a domain inside another one
+                               (psys holds package holds core), never a device we don't use */
+    double update_period_s; /* how often the sensor changes; NaN = unknown                 */
+    double average_s;       /* window the sensor averages over; 0 = instant; NaN = unknown */
+    double accuracy;        /* relative, stated by a source; NaN = unstated                */
+    enum jb_class evidence; /* MEASURED, MODELLED or NAMEPLATE                             */
 };
 
 struct jb_reading {
-    double time_s;                        /* jb_clock_s() at the reading                        */
-    double values[JB_METER_MAX_DOMAINS];  /* by domain; NaN = could not be read this time       */
+    double time_s;                       /* jb_clock_s() at the reading                        */
+    double values[JB_METER_MAX_DOMAINS]; /* by domain; NaN = could not be read this time       */
 };
 
 struct jb_meter_probe {
-    char what[160];    /* "Intel RAPL through powercap: package-0, dram-0"          */
-    char unlock[160];  /* when probe fails for permission: the one command that an administrator
-                          would run; "" otherwise                                   */
+    char what[160];   /* "Intel RAPL through powercap: package-0, dram-0"          */
+    char unlock[160]; /* when probe fails for permission: the one command that an administrator
+                         would run; "" otherwise                                   */
 };
 
 struct jb_meter_args {
-    const char *arg;       /* text after ':' in --meter NAME:ARG (replay:trace.csv, nvml:0); NULL */
-    const char *device;    /* --device, for the model meter and to pick a card; NULL             */
-    uint32_t n_threads;    /* threads the backend uses                                           */
+    const char *arg;    /* text after ':' in --meter NAME:ARG (replay:trace.csv, nvml:0); NULL */
+    const char *device; /* --device, for the model meter and to pick a card; NULL             */
+    uint32_t n_threads; /* threads the backend uses                                           */
 };
 
 struct jb_meter_state; /* each meter defines its own in its own .c */

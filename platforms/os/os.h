@@ -3,7 +3,8 @@
 #define JB_OS_H
 
 /* What we ask of an operating system: one interface, one file an OS (linux.c, macos.c,
- * windows.c), chosen by the build. Threads are POSIX threads everywhere (winpthreads on Windows). */
+ * windows.c), chosen by the build. Threads are POSIX threads everywhere (winpthreads on Windows).
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +30,8 @@ void jb_utc_now(char ret_text[32]);
 /* Pins the calling thread to one processing unit (OS number).
  * @return NOTSUP where the OS cannot, PERM, INVAL for a unit that is not there or not allowed. */
 enum jb_status jb_pin_self(uint32_t pu);
-/* Names the calling thread for debuggers; at most 15 bytes are used. No effect where unsupported. */
+/* Names the calling thread for debuggers; at most 15 bytes are used. No effect where unsupported.
+ */
 void jb_name_self(const char *name);
 /* OS numbers of the processing units this process may use, ascending; NULL just counts.
  * @return how many there are (may exceed capacity), at least 1. */
@@ -41,7 +43,8 @@ struct jb_map {
     size_t size;
     void *handle;
 };
-/* @return NODEV no such file; PERM; IO; INVAL for a directory or an empty file. Reason has the path. */
+/* @return NODEV no such file; PERM; IO; INVAL for a directory or an empty file. Reason has the
+ * path. */
 enum jb_status jb_map_open(const char *path, struct jb_map *ret_map) JB_MUST_CHECK;
 void jb_map_close(struct jb_map *map); /* NULL and closed maps are fine */
 /* Says that a range will be read soon, or that its pages may be dropped (they come back from the
@@ -49,7 +52,8 @@ void jb_map_close(struct jb_map *map); /* NULL and closed maps are fine */
 void jb_map_will_need(const struct jb_map *map, size_t offset, size_t size);
 void jb_map_drop(const struct jb_map *map, size_t offset, size_t size);
 
-/* Page-aligned zeroed memory, huge pages asked for where the OS has them. NULL when there is none. */
+/* Page-aligned zeroed memory, huge pages asked for where the OS has them. NULL when there is none.
+ */
 void *jb_pages_alloc(size_t size);
 void jb_pages_free(void *pages, size_t size);
 
