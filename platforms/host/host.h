@@ -60,7 +60,12 @@ enum jb_status jb_host_pick_pus(uint32_t n_threads, uint32_t *ret_pus) JB_MUST_C
 /* Cores that this process may use, the default for --threads; at least 1. */
 uint32_t jb_host_default_threads(void);
 
-/* Best SIMD level here, lowered by the environment variable JB_SIMD (a name as below) if set. */
+/* Best SIMD level here, lowered by the environment variable JB_SIMD (a name as below) if set.
+ * @return INVAL: JB_SIMD names no level; NOTSUP: that level does not run here. The reason lists
+ *         the usable names. A backend asks this in probe() and open(), so that a misspelt level
+ *         stops the run instead of slowing it. */
+enum jb_status jb_host_simd_choose(enum jb_simd *ret_level) JB_MUST_CHECK;
+/* The same without a way to fail: scalar (and a reason) where JB_SIMD cannot be followed. */
 enum jb_simd jb_host_simd(void);
 const char *jb_simd_name(enum jb_simd level); /* "avx2" */
 bool jb_simd_by_name(const char *name, enum jb_simd *ret_level);
