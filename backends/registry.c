@@ -9,7 +9,7 @@
 #include "backends/registry_table.h"
 #include "platforms/os/os.h"
 
-enum { MAX_PLUGINS = 32 };
+enum { MAX_PLUGINS = 32, PATH_MAX_BYTES = 4096 };
 
 /* Written on the main thread before any look-up (registry.h). */
 static const struct jb_backend *g_plugins[MAX_PLUGINS];
@@ -156,8 +156,14 @@ static enum jb_status check_plugin(const char *path, const struct jb_plugin *plu
 
 enum jb_status jb_registry_load_plugin(const char *path)
 {
-    const char *const names[] = {path, NULL};
-    void *library = jb_dl_open(names);
+    /* Without a slash the loader would look in the system's folders, not in this one. */
+    char local[PATH_MAX_BYTES];
+    const int n =
+        snprintf(local, sizeof local, "%s%s", strpbrk(path, "/\\") == NULL ? "./" : "", path);
+    if (n < 0 || (size_t)n >= sizeof local) {
+        return jb_fail(JB_E_INVAL, "plug-in path of %zu bytes is too long", strlen(path));
+    }
+    void *library = jb_dl_open((const char *const[]){local, NULL});
     if (library == NULL) {
         return JB_E_NODEV;
     }

@@ -158,6 +158,13 @@ static enum jb_status run_select(const struct call *c)
     return JB_OK;
 }
 
+/* Exchange between the ranks of a plan of one rank. */
+static enum jb_status run_copy(const struct call *c)
+{
+    memmove(c->dst, c->src0, (size_t)c->n * c->width * sizeof(float));
+    return JB_OK;
+}
+
 static enum jb_status run_argmax(const struct call *c)
 {
     const struct jb_step *step = c->dev->step;
@@ -178,8 +185,7 @@ static enum jb_status run_argmax(const struct call *c)
     return JB_OK;
 }
 
-/* Answers both "can" (load) and "do" (step). Exchanges between ranks are missing because a plan of
- * one rank has none; ROUTE and EXPERT_MATMUL are reserved. */
+/* Answers both "can" (load) and "do" (step). ROUTE and EXPERT_MATMUL are reserved. */
 static enum jb_status (*const kernels[JB_N_OP_KINDS])(const struct call *c) = {
     [JB_OP_EMBED] = run_embed,
     [JB_OP_POSEMBED] = run_posembed,
@@ -194,6 +200,8 @@ static enum jb_status (*const kernels[JB_N_OP_KINDS])(const struct call *c) = {
     [JB_OP_ADD] = run_add,
     [JB_OP_SELECT] = run_select,
     [JB_OP_ARGMAX] = run_argmax,
+    [JB_OP_ALLREDUCE] = run_copy,
+    [JB_OP_ALLGATHER] = run_copy,
 };
 
 static enum jb_status refops_probe(const struct jb_open_args *args, struct jb_probe *ret_probe)
