@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "results/results.h"
+#include "results/text.h"
 
 #define TEXT(n) JB_COLUMN_TEXT
 #define INT JB_COLUMN_INT
@@ -58,8 +59,10 @@ void jb_columns_print(FILE *out, bool as_csv)
         const struct jb_column *c = &columns[i];
         const char *empty = c->may_be_empty ? "yes" : "no";
         if (as_csv) {
-            (void)fprintf(out, "%s,%s,%s,%s,%s,\"%s\"\n", c->name, type_names[c->type], c->unit,
-                          empty, i < JB_N_CORE_COLUMNS ? "yes" : "no", c->meaning);
+            (void)fprintf(out, "%s,%s,%s,%s,%s,", c->name, type_names[c->type], c->unit, empty,
+                          i < JB_N_CORE_COLUMNS ? "yes" : "no");
+            jb_csv_put(out, c->meaning);
+            (void)fputc('\n', out);
         } else {
             (void)fprintf(out, "| `%s` | %s | %s | %s | %s |\n", c->name, type_names[c->type],
                           c->unit, empty, c->meaning);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rows are built whole in memory and appended by one write, so that a reader never sees half a
  * row but the last one. A row is one line: line breaks inside text become spaces. */
-#include <csv.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -19,34 +18,8 @@ struct jb_csv_writer {
     size_t capacity;
 };
 
-/* Text as a cell: quoted (by libcsv) only where CSV asks for it. Well-formed UTF-8 in, the same
- * out; a byte that is none becomes '?'. scratch has room for size bytes. */
-static size_t put_text(char *to, size_t capacity, const char *text, char *scratch)
-{
-    const size_t size = strlen(text);
-    bool wants_quotes = size > 0 && (text[0] == ' ' || text[0] == '\t' || text[size - 1] == ' ' ||
-                                     text[size - 1] == '\t');
-    memcpy(scratch, text, size);
-    for (size_t bad = jb_utf8_valid(scratch, size); bad < size;
-         bad += jb_utf8_valid(scratch + bad, size - bad)) {
-        scratch[bad] = '?';
-    }
-    for (size_t i = 0; i < size; i++) {
-        if (scratch[i] == '\n' || scratch[i] == '\r') {
-            scratch[i] = ' ';
-            wants_quotes = wants_quotes || i == 0 || i == size - 1;
-        }
-        wants_quotes = wants_quotes || scratch[i] == ',' || scratch[i] == '"';
-    }
-    if (wants_quotes) {
-        return csv_write2(to, capacity, scratch, size, CSV_QUOTE);
-    }
-    memcpy(to, scratch, size);
-    return size;
-}
-
 static enum jb_status put_cell(const struct jb_column *column, const struct jb_record *record,
-                               char *to, size_t capacity, char *scratch, size_t *ret_size)
+                               char *to, size_t capacity, size_t *ret_size)
 {
     const char *member = (const char *)record + column->offset;
     char number[JB_NUMBER_MAX] = "";
@@ -55,7 +28,7 @@ static enum jb_status put_cell(const struct jb_column *column, const struct jb_r
         if (memchr(member, '\0', column->size) == NULL) {
             return jb_fail(JB_E_INVAL, "column '%s' holds text without an end", column->name);
         }
-        size = put_text(to, capacity, member, scratch);
+        size = jb_csv_cell(to, capacity, member);
     } else if (column->type == JB_COLUMN_INT) {
         int64_t value;
         memcpy(&value, member, sizeof value);
@@ -237,14 +210,13 @@ enum jb_status jb_csv_write(struct jb_csv_writer *writer, const struct jb_record
     }
     size_t used = 0;
     for (uint32_t i = 0; i < jb_column_count(); i++) {
-        char scratch[sizeof record->reasons];
         const struct jb_column *column = jb_column_at(i);
         size_t size = 0;
         if (i > 0) {
             writer->row[used++] = ',';
         }
         const enum jb_status status =
-            put_cell(column, record, writer->row + used, writer->capacity - used, scratch, &size);
+            put_cell(column, record, writer->row + used, writer->capacity - used, &size);
         if (status != JB_OK) {
             return status;
         }

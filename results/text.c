@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "results/text.h"
 
+#include <csv.h>
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
@@ -152,4 +153,39 @@ size_t jb_utf8_width(const char *text)
         width += ((unsigned char)*text & 0xC0) != 0x80 ? 1 : 0;
     }
     return width;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+size_t jb_csv_cell(char *to, size_t capacity, const char *text)
+{
+    char clean[JB_CELL_MAX];
+    size_t size = strlen(text);
+    size = size < sizeof clean ? size : sizeof clean;
+    memcpy(clean, text, size);
+    for (size_t bad = jb_utf8_valid(clean, size); bad < size;
+         bad += jb_utf8_valid(clean + bad, size - bad)) {
+        clean[bad] = '?';
+    }
+    bool wants_quotes = size > 0 && (is_blank(clean[0]) || is_blank(clean[size - 1]));
+    for (size_t i = 0; i < size; i++) {
+        clean[i] = clean[i] == '\n' || clean[i] == '\r' ? ' ' : clean[i];
+        wants_quotes = wants_quotes || clean[i] == ',' || clean[i] == '"';
+    }
+    if (wants_quotes) {
+        return csv_write2(to, capacity, clean, size, CSV_QUOTE);
+    }
+    if (size <= capacity) {
+        memcpy(to, clean, size);
+    }
+    return size;
+}
+
+void jb_csv_put(FILE *out, const char *text)
+{
+    char cell[2 * JB_CELL_MAX + 2];
+    (void)fwrite(cell, 1, jb_csv_cell(cell, sizeof cell, text), out);
 }

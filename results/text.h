@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define JB_NUMBER_MAX 32 /* longest printed number, the NUL included */
 
@@ -21,6 +22,15 @@ void jb_real_print(double value, char ret_text[JB_NUMBER_MAX]);
 bool jb_real_parse(const char *text, size_t size, double *ret_value);
 /* The same for [+-]digits in (INT64_MIN, INT64_MAX]; INT64_MIN means missing and is refused. */
 bool jb_int_parse(const char *text, size_t size, int64_t *ret_value);
+
+/* Text as a CSV cell, quoted only where CSV asks for it. A row is one line, so line breaks become
+ * spaces; a byte that is not UTF-8 becomes '?', since a reader would refuse it. Text beyond
+ * JB_CELL_MAX bytes is cut.
+ * @param to room for 2 x length + 2 bytes is always enough; no NUL is added
+ * @return bytes of the cell. */
+#define JB_CELL_MAX 1024
+size_t jb_csv_cell(char *to, size_t capacity, const char *text);
+void jb_csv_put(FILE *out, const char *text);
 
 /* Bytes from the start that are well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates). */
 size_t jb_utf8_valid(const char *text, size_t size);
