@@ -113,6 +113,22 @@ uint32_t jb_cli_split(char *list, const char **ret_parts, uint32_t capacity)
     }
 }
 
+void jb_cli_csv_cell(FILE *out, const char *text)
+{
+    if (strpbrk(text, ",\"\r\n") == NULL) {
+        (void)fputs(text, out);
+        return;
+    }
+    (void)fputc('"', out);
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '"') {
+            (void)fputc('"', out);
+        }
+        (void)fputc(*c, out);
+    }
+    (void)fputc('"', out);
+}
+
 /* Shorter waits need no explanation; redrawing more often than this only flickers. */
 static const double quiet_s = 2.0;
 static const double redraw_s = 0.1;

@@ -54,6 +54,9 @@ bool jb_cli_seconds(const char *command, const char *option, const char *text, d
  * UINT32_MAX if there are more than capacity or an empty one. */
 uint32_t jb_cli_split(char *list, const char **ret_parts, uint32_t capacity);
 
+/* A CSV cell, quoted only if it must be. */
+void jb_cli_csv_cell(FILE *out, const char *text);
+
 /* One line of progress on stderr, only on a terminal and only after two seconds. */
 struct jb_progress {
     double start_s, shown_s;

@@ -11,28 +11,12 @@
 #include "platforms/meters/meter.h"
 #include "results/results.h"
 
-static void csv_cell(const char *text)
-{
-    if (strpbrk(text, ",\"\n") == NULL) {
-        (void)fputs(text, stdout);
-        return;
-    }
-    (void)putchar('"');
-    for (const char *c = text; *c != '\0'; c++) {
-        if (*c == '"') {
-            (void)putchar('"');
-        }
-        (void)putchar(*c);
-    }
-    (void)putchar('"');
-}
-
 static void row(bool as_csv, const char *const *cells, const int *widths, int n)
 {
     for (int i = 0; i < n; i++) {
         if (as_csv) {
             (void)fputs(i == 0 ? "" : ",", stdout);
-            csv_cell(cells[i]);
+            jb_cli_csv_cell(stdout, cells[i]);
         } else if (i == n - 1) {
             (void)fputs(cells[i], stdout);
         } else {
