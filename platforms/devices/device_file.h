@@ -20,6 +20,7 @@
  * in the code that uses them): devices of one kind share the common keys below. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "platforms/base/status.h"

@@ -76,6 +76,11 @@ enum jb_status jb_append_write(struct jb_append *file, const void *data, size_t 
 enum jb_status jb_append_sync(struct jb_append *file) JB_MUST_CHECK;
 void jb_append_close(struct jb_append *file);
 
+/* Calls fn(ctx, name) for every entry of a folder but "." and "..", in no order; stops when fn
+ * returns false. @return NODEV no such folder; PERM; IO. */
+enum jb_status jb_dir_each(const char *path, bool (*fn)(void *ctx, const char *name),
+                           void *ctx) JB_MUST_CHECK;
+
 bool jb_is_terminal(FILE *stream);
 /* Host name, "" if unknown; NUL-terminated. */
 void jb_host_name(char *ret_name, size_t size);

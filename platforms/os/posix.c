@@ -2,6 +2,7 @@
 /* The part of os.h that Linux and macOS share. */
 #include "platforms/os/os.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -313,6 +314,23 @@ void jb_append_close(struct jb_append *file)
 }
 
 /* ---- the rest ---- */
+
+enum jb_status jb_dir_each(const char *path, bool (*fn)(void *ctx, const char *name), void *ctx)
+{
+    DIR *folder = opendir(path);
+    if (folder == NULL) {
+        return jb_fail(map_status(errno), "'%s': %s", path, strerror(errno));
+    }
+    const struct dirent *entry = NULL;
+    bool goes_on = true;
+    while (goes_on && (entry = readdir(folder)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            goes_on = fn(ctx, entry->d_name);
+        }
+    }
+    (void)closedir(folder);
+    return JB_OK;
+}
 
 bool jb_is_terminal(FILE *stream)
 {

@@ -388,6 +388,31 @@ void jb_append_close(struct jb_append *file)
 
 /* ---- the rest ---- */
 
+enum jb_status jb_dir_each(const char *path, bool (*fn)(void *ctx, const char *name), void *ctx)
+{
+    char pattern[1024];
+    const int n = snprintf(pattern, sizeof pattern, "%s\\*", path);
+    wchar_t *wide = n > 0 && (size_t)n < sizeof pattern ? wide_of(pattern) : NULL;
+    WIN32_FIND_DATAW entry;
+    HANDLE search = wide != NULL ? FindFirstFileW(wide, &entry) : INVALID_HANDLE_VALUE;
+    const DWORD error = GetLastError();
+    free(wide);
+    if (search == INVALID_HANDLE_VALUE) {
+        return jb_fail(open_status(error), "'%s': cannot be listed: Windows error %lu", path,
+                       error);
+    }
+    bool goes_on = true;
+    do {
+        char name[3 * MAX_PATH + 1];
+        if (narrow_of(entry.cFileName, name, sizeof name) && strcmp(name, ".") != 0 &&
+            strcmp(name, "..") != 0) {
+            goes_on = fn(ctx, name);
+        }
+    } while (goes_on && FindNextFileW(search, &entry));
+    (void)FindClose(search);
+    return JB_OK;
+}
+
 bool jb_is_terminal(FILE *stream)
 {
     return _isatty(_fileno(stream)) != 0;
