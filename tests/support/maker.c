@@ -189,15 +189,8 @@ uint32_t maker_n_mapped(const struct maker *m)
 
 enum jb_status device_open(const struct jb_backend *backend, struct jb_device **ret_dev)
 {
-    struct jb_setting simd = {.key = "simd", .value = getenv("JB_SIMD")};
-    bool has_simd = false;
-    for (const struct jb_option *o = backend->options; o != NULL && o->key != NULL; o++) {
-        has_simd = has_simd || strcmp(o->key, simd.key) == 0;
-    }
     const char *threads = getenv("JB_THREADS");
-    const struct jb_open_args args = {.settings = &simd,
-                                      .n_settings = has_simd && simd.value != NULL ? 1 : 0,
-                                      .n_threads = threads != NULL ? (uint32_t)atoi(threads) : 2};
+    const struct jb_open_args args = {.n_threads = threads != NULL ? (uint32_t)atoi(threads) : 2};
     struct jb_device *dev = calloc(1, backend->device_size);
     check(dev != NULL, "calloc");
     const enum jb_status status = backend->open(dev, &args);

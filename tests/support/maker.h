@@ -72,8 +72,7 @@ struct maker *maker_model(const struct maker_shape *shape, enum jb_dtype dtype,
 
 /* ---- devices ---- */
 
-/* Opens and loads. The environment's JB_SIMD is given as setting "simd" where there is such an
- * option, JB_THREADS (default 2) as the number of threads. */
+/* Opens and loads, with as many threads as the environment's JB_THREADS says (default 2). */
 struct jb_device *device_start(const struct jb_backend *backend, const struct jb_load_args *load);
 enum jb_status device_open(const struct jb_backend *backend, struct jb_device **ret_dev);
 /* step and, where there is one, sync. */
