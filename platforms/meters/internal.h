@@ -10,6 +10,7 @@
 #include "platforms/meters/meter.h"
 
 extern const struct jb_meter jb_meter_hwmon;
+extern const struct jb_meter jb_meter_model;
 extern const struct jb_meter jb_meter_null;
 extern const struct jb_meter jb_meter_nvml;
 extern const struct jb_meter jb_meter_papi;
