@@ -3,10 +3,10 @@
  *
  *   conformance --backend NAME [--bench]
  *
- * Environment: JB_SIMD gives the level to backends that have an option "simd", JB_THREADS the
- * number of threads. Results are poisoned with NaN before each step and must be written exactly.
- * With
- * --bench the same cases are timed instead and printed as CSV. Speaks TAP. */
+ * Environment: JB_SIMD chooses the level of backends that have levels, JB_THREADS the number of
+ * threads. Results are poisoned with NaN before each step and must be written exactly. With --bench
+ * the same cases are timed instead and printed as CSV. Speaks TAP.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
