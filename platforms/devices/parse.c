@@ -17,7 +17,8 @@ struct reader {
     yaml_parser_t parser;
     yaml_event_t event; /* the event looked at; valid once has_event */
     bool has_event;
-    const char *file_name;
+    const char *file_name, *text;
+    size_t size;
     struct jb_device_file *file;
     uint32_t values_line;
 };
@@ -77,6 +78,20 @@ static enum jb_status refuse_extras(const struct reader *reader)
     return JB_OK;
 }
 
+/* Line of what libyaml complains about. Bytes that are no text are told by their offset alone. */
+static uint32_t problem_line(const struct reader *reader)
+{
+    const yaml_parser_t *parser = &reader->parser;
+    if (parser->error != YAML_READER_ERROR) {
+        return (uint32_t)parser->problem_mark.line + 1;
+    }
+    uint32_t line = 1;
+    for (size_t i = 0; i < parser->problem_offset && i < reader->size; i++) {
+        line += reader->text[i] == '\n' ? 1 : 0;
+    }
+    return line;
+}
+
 static enum jb_status advance(struct reader *reader)
 {
     if (reader->has_event) {
@@ -89,7 +104,7 @@ static enum jb_status advance(struct reader *reader)
             return no_memory(reader);
         }
         const char *problem = parser->problem != NULL ? parser->problem : "cannot be parsed";
-        return fail_at(reader, (uint32_t)parser->problem_mark.line + 1, "not YAML: %s", problem);
+        return fail_at(reader, problem_line(reader), "not YAML: %s", problem);
     }
     reader->has_event = true;
     return refuse_extras(reader);
@@ -470,7 +485,7 @@ static struct jb_device_file *new_file(const struct jb_device_key *schema)
 enum jb_status jb_device_parse(const char *text, size_t size, const char *file_name,
                                const struct jb_device_key *schema, struct jb_device_file **ret_file)
 {
-    struct reader reader = {.file_name = file_name};
+    struct reader reader = {.file_name = file_name, .text = text, .size = size};
     if (size > MAX_BYTES) {
         return jb_fail(JB_E_FORMAT, "%s:1: %zu bytes; a device file has at most %zu", file_name,
                        size, MAX_BYTES);
