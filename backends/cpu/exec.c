@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+#include "backends/cpu/exec.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Values a worker takes at once in elementwise ops: whole record groups. */
+#define CHUNK JB_CPU_GROUP
+/* Worker ranges of weight rows start at a multiple of this: a cache line of results. */
+#define ROW_STEP 16u
+
+struct range {
+    uint64_t begin, end;
+};
+
+/* Share `worker` of n items, in contiguous multiples of `step`. */
+static struct range share(uint64_t n, uint64_t step, uint32_t worker, uint32_t n_workers)
+{
+    const uint64_t n_steps = (n + step - 1) / step;
+    const uint64_t begin = n_steps * worker / n_workers * step;
+    const uint64_t end = n_steps * (worker + 1) / n_workers * step;
+    return (struct range){.begin = begin < n ? begin : n, .end = end < n ? end : n};
+}
+
+/* One worker in one node. */
+struct part {
+    struct jb_cpu_exec *exec;
+    const struct jb_cpu_node *node;
+    const struct jb_op *ops; /* (node->n,) */
+    uint32_t worker;
+};
+
+static float *slot_row(const struct jb_cpu_exec *exec, uint16_t slot, uint64_t row)
+{
+    return exec->slots[slot] + row * exec->load.plan->slots[slot].width;
+}
+
+static uint32_t slot_rows(const struct jb_cpu_exec *exec, uint16_t slot)
+{
+    return exec->load.plan->slots[slot].rows == JB_ROWS_TOKENS ? exec->n_tokens : exec->n_outputs;
+}
+
+static int8_t *record_at(const struct jb_cpu_exec *exec, uint32_t cols, uint64_t row)
+{
+    return exec->records + row * jb_cpu_record_bytes(cols);
+}
+
+/* Quantises values [begin, end) of a row, both multiples of 32; the last ones bring the padding. */
+static void make_record(const struct jb_cpu_exec *exec, uint16_t slot, uint64_t row, uint32_t begin,
+                        uint32_t end)
+{
+    const uint32_t width = exec->load.plan->slots[slot].width;
+    const uint32_t last = end == width ? jb_cpu_padded(width) : end;
+    exec->kernels->quantise(slot_row(exec, slot, row), width, begin / 32, last / 32,
+                            record_at(exec, width, row));
+}
+
+/* ---- ROWS ---- */
+
+static void run_embed(const struct part *part, const struct jb_op *op, uint32_t row)
+{
+    const struct jb_cpu_exec *exec = part->exec;
+    const struct jb_tensor *tensor = &exec->load.plan->tensors[op->weight];
+    const bool is_table = op->kind == JB_OP_EMBED;
+    const uint64_t at = is_table ? (uint64_t)exec->ids[row]
+                                 : (uint64_t)exec->positions[row] + exec->load.plan->pos_offset;
+    const uint8_t *src = (const uint8_t *)exec->weights[op->weight] + at * tensor->row_bytes;
+    float *dst = slot_row(exec, op->dst, row);
+    if (is_table) {
+        jb_format_decode(tensor->dtype, src, dst, tensor->cols);
+    } else {
+        float *decoded = exec->scratch[part->worker];
+        jb_format_decode(tensor->dtype, src, decoded, tensor->cols);
+        exec->kernels->add(dst, slot_row(exec, op->src0, row), decoded, tensor->cols);
+    }
+}
+
+static void run_layernorm(const struct part *part, const struct jb_op *op, uint32_t row)
+{
+    const struct jb_cpu_exec *exec = part->exec;
+    const uint32_t width = exec->load.plan->slots[op->dst].width;
+    const float *bias = op->bias != JB_NO_TENSOR ? exec->weights[op->bias] : NULL;
+    exec->kernels->layernorm(slot_row(exec, op->dst, row), slot_row(exec, op->src0, row),
+                             exec->weights[op->weight], bias, width, op->eps);
+    if (part->node->makes_records) {
+        make_record(exec, op->dst, row, 0, width);
+    }
+}
+
+static void run_select(const struct part *part, const struct jb_op *op, uint32_t row)
+{
+    const struct jb_cpu_exec *exec = part->exec;
+    memcpy(slot_row(exec, op->dst, row), slot_row(exec, op->src0, exec->outputs[row]),
+           exec->load.plan->slots[op->dst].width * sizeof(float));
+}
+
+static void run_argmax(const struct part *part, const struct jb_op *op, uint32_t row)
+{
+    struct jb_cpu_exec *exec = part->exec;
+    const struct jb_step *step = exec->step;
+    const uint32_t vocab = exec->load.plan->slots[op->src0].width;
+    const float *logits = slot_row(exec, op->src0, row);
+    const uint32_t best = exec->kernels->argmax(logits, vocab);
+    if (!isfinite(logits[best])) {
+        atomic_store_explicit(&exec->not_finite, row + 1, memory_order_relaxed);
+    }
+    if (step->ret_ids != NULL) {
+        step->ret_ids[row] = (int32_t)best;
+    }
+    if (step->ret_logits != NULL) {
+        memcpy(step->ret_logits + (size_t)row * vocab, logits, vocab * sizeof(float));
+    }
+}
+
+static void run_rows(const struct part *part)
+{
+    const struct jb_op *op = part->ops;
+    void (*run)(const struct part *, const struct jb_op *, uint32_t) =
+        op->kind == JB_OP_LAYERNORM ? run_layernorm
+        : op->kind == JB_OP_SELECT  ? run_select
+        : op->kind == JB_OP_ARGMAX  ? run_argmax
+                                    : run_embed;
+    const uint32_t n = slot_rows(part->exec, op->kind == JB_OP_ARGMAX ? op->src0 : op->dst);
+    const struct range rows = share(n, 1, part->worker, part->exec->n_workers);
+    for (uint64_t row = rows.begin; row < rows.end; row++) {
+        run(part, op, (uint32_t)row);
+    }
+}
+
+/* ---- GROUPS ---- */
+
+static void rotate(const struct jb_cpu_exec *exec, float *x, uint64_t row)
+{
+    const struct jb_rope *rope = &exec->load.plan->rope;
+    const float *cosines = exec->rope + row * rope->n_dims;
+    const uint32_t n_pairs = rope->n_dims / 2;
+    if (rope->kind == JB_ROPE_HALVES) {
+        exec->kernels->rope_halves(x, cosines, cosines + n_pairs, n_pairs);
+    } else if (rope->kind == JB_ROPE_PAIRS) {
+        exec->kernels->rope_pairs(x, cosines, cosines + n_pairs, n_pairs);
+    }
+}
+
+static void run_group_op(const struct part *part, const struct jb_op *op)
+{
+    const struct jb_cpu_exec *exec = part->exec;
+    const uint32_t width = exec->load.plan->slots[op->dst].width, group = op->group;
+    const uint32_t a_row = width / group;
+    const struct range runs =
+        share((uint64_t)slot_rows(exec, op->dst) * a_row, 1, part->worker, exec->n_workers);
+    for (uint64_t i = runs.begin; i < runs.end; i++) {
+        const uint64_t row = i / a_row, at = i % a_row * group;
+        float *dst = slot_row(exec, op->dst, row) + at;
+        if (op->kind == JB_OP_ROPE) {
+            rotate(exec, dst, row);
+        } else {
+            exec->kernels->rmsnorm(dst, slot_row(exec, op->src0, row) + at,
+                                   exec->weights[op->weight], group, op->eps);
+        }
+        if (part->node->makes_records) {
+            make_record(exec, op->dst, row, 0, width);
+        }
+    }
+}
+
+static void run_groups(const struct part *part)
+{
+    for (uint32_t i = 0; i < part->node->n; i++) {
+        run_group_op(part, &part->ops[i]);
+    }
+}
+
+/* ---- ATTENTION ---- */
+
+/* Row `pos` of K (part 0) or V (part 1) of a KV head in a slot. */
+static uint8_t *kv_at(const struct jb_cpu_exec *exec, int16_t layer, uint32_t part, uint32_t slot,
+                      uint32_t head, uint32_t pos)
+{
+    const uint64_t block = ((uint64_t)layer * 2 + part) * exec->load.max_seqs + slot;
+    const uint64_t row = (block * exec->load.plan->n_kv_heads + head) * exec->load.context + pos;
+    return exec->kv + row * exec->kv_row_bytes;
+}
+
+static void store_head(const struct jb_cpu_exec *exec, const float *src, uint8_t *dst)
+{
+    const struct jb_plan *plan = exec->load.plan;
+    if (plan->kv_dtype == JB_F16) {
+        exec->kernels->to_f16((uint16_t *)(void *)dst, src, plan->head_dim);
+    } else {
+        jb_format_encode(plan->kv_dtype, src, dst, plan->head_dim);
+    }
+}
+
+static void store_kv(const struct part *part, const struct jb_op *op)
+{
+    const struct jb_cpu_exec *exec = part->exec;
+    const struct jb_plan *plan = exec->load.plan;
+    const uint32_t n_heads = plan->n_kv_heads, dim = plan->head_dim;
+    const struct range heads =
+        share((uint64_t)exec->n_tokens * n_heads, 1, part->worker, exec->n_workers);
+    for (uint64_t i = heads.begin; i < heads.end; i++) {
+        const uint64_t row = i / n_heads;
+        const uint32_t head = (uint32_t)(i % n_heads);
+        const uint32_t slot = exec->kv_slots[row], pos = exec->positions[row];
+        const size_t at = (size_t)head * dim;
+        store_head(exec, slot_row(exec, op->src1, row) + at,
+                   kv_at(exec, op->layer, 0, slot, head, pos));
+        store_head(exec, slot_row(exec, op->src2, row) + at,
+                   kv_at(exec, op->layer, 1, slot, head, pos));
+    }
+}
+
+/* The query heads of one KV head over n tokens from `row` on. */
+static void attend(const struct part *part, const struct jb_op *op, uint32_t row, uint32_t n,
+                   uint32_t head)
+{
+    const struct jb_cpu_exec *exec = part->exec;
+    const struct jb_plan *plan = exec->load.plan;
+    const uint32_t n_sharing = plan->n_heads / plan->n_kv_heads;
+    const uint32_t width = n_sharing * plan->head_dim, begin = head * width;
+    const struct jb_cpu_attention job = {
+        .q = slot_row(exec, op->src0, row) + begin,
+        .q_stride = plan->slots[op->src0].width,
+        .dst = slot_row(exec, op->dst, row) + begin,
+        .dst_stride = plan->slots[op->dst].width,
+        .k = kv_at(exec, op->layer, 0, exec->kv_slots[row], head, 0),
+        .v = kv_at(exec, op->layer, 1, exec->kv_slots[row], head, 0),
+        .row_bytes = exec->kv_row_bytes,
+        .kv_dtype = plan->kv_dtype,
+        .n_heads = n_sharing,
+        .head_dim = plan->head_dim,
+        .n_tokens = n,
+        .pos = exec->positions[row],
+        .scale = plan->attention_scale,
+        .scratch = exec->scratch[part->worker],
+    };
+    exec->kernels->attention(&job);
+    for (uint32_t t = 0; part->node->makes_records && t < n; t++) {
+        make_record(exec, op->dst, row + t, begin, begin + width);
+    }
+}
+
+/* Items (sequence, block of tokens, KV head) go to the workers in turn, since late tokens of a
+ * long sequence cost more than early ones. */
+static void run_attention(const struct part *part)
+{
+    const struct jb_cpu_exec *exec = part->exec;
+    const struct jb_plan *plan = exec->load.plan;
+    const struct jb_op *op = &part->ops[part->node->n - 1];
+    for (uint32_t i = 0; i + 1 < part->node->n; i++) {
+        run_group_op(part, &part->ops[i]);
+    }
+    store_kv(part, op);
+    jb_pool_barrier(exec->pool);
+    const uint32_t n_sharing = plan->n_heads / plan->n_kv_heads;
+    const uint32_t block =
+        n_sharing < JB_CPU_ATTENTION_ROWS ? JB_CPU_ATTENTION_ROWS / n_sharing : 1;
+    uint32_t row = 0, item = 0;
+    for (uint32_t s = 0; s < exec->step->n_seqs; s++) {
+        const uint32_t end = row + exec->step->seqs[s].n_tokens;
+        for (; row < end; row += end - row < block ? end - row : block) {
+            for (uint32_t head = 0; head < plan->n_kv_heads; head++, item++) {
+                if (item % exec->n_workers == part->worker) {
+                    attend(part, op, row, end - row < block ? end - row : block, head);
+                }
+            }
+        }
+    }
+}
+
+/* ---- VALUES ---- */
+
+static void run_value_op(const struct jb_cpu_kernels *kernels, enum jb_op_kind kind, float *dst,
+                         const float *a, const float *b, uint32_t n)
+{
+    switch (kind) {
+    case JB_OP_SILU_MUL:
+        kernels->silu_mul(dst, a, b, n);
+        break;
+    case JB_OP_GELU:
+        kernels->gelu(dst, a, n);
+        break;
+    case JB_OP_RELU:
+        kernels->relu(dst, a, n);
+        break;
+    default:
+        kernels->add(dst, a, b, n);
+        break;
+    }
+}
+
+static void run_values(const struct part *part)
+{
+    const struct jb_cpu_exec *exec = part->exec;
+    const struct jb_op *op = part->ops;
+    const uint32_t width = exec->load.plan->slots[op->dst].width;
+    const uint32_t a_row = (width + CHUNK - 1) / CHUNK;
+    struct range chunks =
+        share((uint64_t)slot_rows(exec, op->dst) * a_row, 1, part->worker, exec->n_workers);
+    while (chunks.begin < chunks.end) {
+        /* All of the share that lies in one row. */
+        const uint64_t row = chunks.begin / a_row, left = a_row - chunks.begin % a_row;
+        const uint64_t n = chunks.end - chunks.begin < left ? chunks.end - chunks.begin : left;
+        const uint32_t begin = (uint32_t)(chunks.begin % a_row) * CHUNK;
+        const uint32_t most = begin + (uint32_t)n * CHUNK, end = most < width ? most : width;
+        const float *b = op->src1 != JB_NO_SLOT ? slot_row(exec, op->src1, row) + begin : NULL;
+        run_value_op(exec->kernels, op->kind, slot_row(exec, op->dst, row) + begin,
+                     slot_row(exec, op->src0, row) + begin, b, end - begin);
+        if (part->node->makes_records) {
+            make_record(exec, op->dst, row, begin, end);
+        }
+        chunks.begin += n;
+    }
+}
+
+/* ---- MATMUL ---- */
+
+static void make_records(const struct part *part, uint16_t slot)
+{
+    const struct jb_cpu_exec *exec = part->exec;
+    const uint32_t width = exec->load.plan->slots[slot].width, a_row = width / 32;
+    struct range blocks =
+        share((uint64_t)slot_rows(exec, slot) * a_row, 1, part->worker, exec->n_workers);
+    while (blocks.begin < blocks.end) {
+        const uint64_t row = blocks.begin / a_row, at = blocks.begin % a_row;
+        const uint64_t n =
+            blocks.end - blocks.begin < a_row - at ? blocks.end - blocks.begin : a_row - at;
+        make_record(exec, slot, row, (uint32_t)at * 32, (uint32_t)(at + n) * 32);
+        blocks.begin += n;
+    }
+}
+
+static void run_product(const struct part *part, const struct jb_op *op, const struct jb_op *add)
+{
+    const struct jb_cpu_exec *exec = part->exec;
+    const struct jb_tensor *tensor = &exec->load.plan->tensors[op->weight];
+    const uint32_t n = slot_rows(exec, op->dst);
+    const struct range rows = share(tensor->rows, ROW_STEP, part->worker, exec->n_workers);
+    if (rows.begin == rows.end || n == 0) {
+        return;
+    }
+    const struct jb_cpu_matmul job = {
+        .weights = exec->weights[op->weight],
+        .row_bytes = tensor->row_bytes,
+        .cols = tensor->cols,
+        .n = n,
+        .x = exec->slots[op->src0],
+        .x_stride = tensor->cols,
+        .records = exec->records,
+        .record_bytes = jb_cpu_record_bytes(tensor->cols),
+        .dst = exec->slots[op->dst],
+        .dst_stride = tensor->rows,
+    };
+    exec->kernels->matmul[tensor->dtype](&job, (uint32_t)rows.begin, (uint32_t)rows.end);
+    const uint32_t n_rows = (uint32_t)(rows.end - rows.begin);
+    for (uint32_t c = 0; c < n; c++) {
+        float *dst = slot_row(exec, op->dst, c) + rows.begin;
+        if (op->bias != JB_NO_TENSOR) {
+            const float *bias = exec->weights[op->bias];
+            exec->kernels->add(dst, dst, bias + rows.begin, n_rows);
+        }
+        if (add != NULL) {
+            exec->kernels->add(slot_row(exec, add->dst, c) + rows.begin,
+                               slot_row(exec, add->src0, c) + rows.begin,
+                               slot_row(exec, add->src1, c) + rows.begin, n_rows);
+        }
+    }
+}
+
+static void run_matmul(const struct part *part)
+{
+    const struct jb_cpu_node *node = part->node;
+    if (node->needs_records && !node->finds_records) {
+        make_records(part, part->ops[0].src0);
+        jb_pool_barrier(part->exec->pool);
+    }
+    const uint32_t n_products = node->n - (node->has_add ? 1 : 0);
+    for (uint32_t i = 0; i < n_products; i++) {
+        const bool is_last = i + 1 == n_products;
+        run_product(part, &part->ops[i], is_last && node->has_add ? &part->ops[i + 1] : NULL);
+    }
+}
+
+/* ---- the walk ---- */
+
+static void (*const runners[])(const struct part *part) = {
+    [JB_CPU_NODE_ROWS] = run_rows,     [JB_CPU_NODE_GROUPS] = run_groups,
+    [JB_CPU_NODE_MATMUL] = run_matmul, [JB_CPU_NODE_ATTENTION] = run_attention,
+    [JB_CPU_NODE_VALUES] = run_values,
+};
+
+/* Angles in double, as the reference takes them: p * inv_freq loses too much in float. */
+static void make_rope(const struct jb_cpu_exec *exec, uint32_t worker)
+{
+    const struct jb_rope *rope = &exec->load.plan->rope;
+    const uint32_t n_pairs = rope->n_dims / 2;
+    if (rope->kind == JB_ROPE_NONE) {
+        return;
+    }
+    const struct range pairs =
+        share((uint64_t)exec->n_tokens * n_pairs, 1, worker, exec->n_workers);
+    for (uint64_t i = pairs.begin; i < pairs.end; i++) {
+        const uint64_t row = i / n_pairs, pair = i % n_pairs;
+        const double angle = (double)exec->positions[row] * (double)rope->inv_freq[pair];
+        float *cosines = exec->rope + row * rope->n_dims;
+        cosines[pair] = (float)(cos(angle) * (double)rope->mscale);
+        cosines[n_pairs + pair] = (float)(sin(angle) * (double)rope->mscale);
+    }
+}
+
+static void walk(void *ctx, uint32_t worker)
+{
+    struct jb_cpu_exec *exec = ctx;
+    const struct jb_step *step = exec->step;
+    const struct jb_cpu_program *program = &exec->programs[step->program];
+    const struct jb_op *ops = exec->load.plan->programs[step->program].ops;
+    make_rope(exec, worker);
+    jb_pool_barrier(exec->pool);
+    for (uint32_t i = 0; i < program->n_nodes; i++) {
+        const struct jb_cpu_node *node = &program->nodes[i];
+        if (node->first < step->op_begin || node->first >= step->op_end) {
+            continue;
+        }
+        const struct part part = {
+            .exec = exec, .node = node, .ops = &ops[node->first], .worker = worker};
+        runners[node->kind](&part);
+        jb_pool_barrier(exec->pool);
+    }
+}
+
+enum jb_status jb_cpu_exec(struct jb_cpu_exec *exec)
+{
+    atomic_store_explicit(&exec->not_finite, 0, memory_order_relaxed);
+    jb_pool_run(exec->pool, walk, exec);
+    const unsigned bad = atomic_load_explicit(&exec->not_finite, memory_order_relaxed);
+    if (bad != 0) {
+        return jb_fail(JB_E_NUMERIC, "cpu: the largest logit of output %u is not finite", bad - 1);
+    }
+    return JB_OK;
+}
