@@ -22,7 +22,11 @@ enum jb_status {
     JB_E_INTERRUPTED = -11 /* the user asked to stop                                     */
 };
 
-#if defined(__GNUC__)
+#if defined(__MINGW32__)
+/* C99 formats (%zu): the build asks mingw-w64 for its own printf, not for Microsoft's. */
+#define JB_PRINTF(fmt, args) __attribute__((format(gnu_printf, fmt, args)))
+#define JB_MUST_CHECK __attribute__((warn_unused_result))
+#elif defined(__GNUC__)
 #define JB_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define JB_MUST_CHECK __attribute__((warn_unused_result))
 #else
