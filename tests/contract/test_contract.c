@@ -407,6 +407,54 @@ static void check_two_devices(const struct jb_backend *backend)
     maker_free(m);
 }
 
+/* A token that sees only itself gets its own V back, whatever K and q are: with V = x, what went
+ * in. Tells a cache that is written and read at the same wrong place. */
+static void check_lone_token_gets_its_v(const struct jb_backend *backend)
+{
+    enum { DIM = 8 };
+    struct maker *m = maker_create("one attention", 5);
+    m->plan.dim = m->plan.vocab = m->plan.head_dim = DIM;
+    m->plan.n_layers = 1;
+    m->plan.max_context = CONTEXT;
+    const uint16_t x = m->plan.cut_slot = maker_slot(m, "x", DIM, JB_ROWS_TOKENS);
+    const uint16_t v = maker_slot(m, "v", DIM, JB_ROWS_TOKENS);
+    const uint16_t o = maker_slot(m, "o", DIM, JB_ROWS_TOKENS);
+    const uint16_t last = maker_slot(m, "last", DIM, JB_ROWS_OUTPUTS);
+    struct jb_op embed = maker_blank(JB_OP_EMBED, x, JB_NO_SLOT);
+    embed.weight = maker_tensor(m, JB_F32, DIM, DIM, 0.0F, 1.0F);
+    maker_op(m, embed);
+    maker_cut(m);
+    const int32_t identity = maker_tensor(m, JB_F32, DIM, DIM, 0.0F, 1.0F);
+    for (uint32_t i = 0; i < DIM * DIM; i++) {
+        ((float *)m->data[identity])[i] = i % (DIM + 1) == 0 ? 1.0F : 0.0F;
+    }
+    maker_matmul(m, v, x, identity, JB_NO_TENSOR);
+    struct jb_op attention = maker_blank(JB_OP_ATTENTION, o, x);
+    attention.src1 = x;
+    attention.src2 = v;
+    attention.layer = 0;
+    maker_op(m, attention);
+    maker_op(m, maker_blank(JB_OP_SELECT, last, o));
+    maker_op(m, maker_blank(JB_OP_ARGMAX, JB_NO_SLOT, last));
+    maker_finish(m);
+    const struct jb_load_args load = sizes(m);
+    struct jb_device *dev = device_start(backend, &load);
+    const float acts[2 * DIM] = {1, -2, 3, -4, 5, -6, 7, -8, 9, 1, 8, 2, 7, 3, 6, 4};
+    float logits[2 * DIM] = {0};
+    const struct jb_seq seqs[2] = {{.slot = 2, .n_tokens = 1, .want = JB_WANT_LAST},
+                                   {.slot = 0, .n_tokens = 1, .want = JB_WANT_LAST}};
+    const struct jb_step step = {.op_begin = 1,
+                                 .op_end = m->program.n_ops,
+                                 .seqs = seqs,
+                                 .n_seqs = 2,
+                                 .acts = acts,
+                                 .ret_logits = logits};
+    assert_int_equal(device_step(backend, dev, &step), JB_OK);
+    assert_same(backend, "the V of a lone token", logits, acts, 2 * DIM);
+    device_end(backend, dev);
+    maker_free(m);
+}
+
 /* refops is the strict one: what a caller must not do is an error with a reason, and writes
  * nothing. */
 static void test_refops_refuses_bad_steps(void **state)
@@ -462,6 +510,7 @@ EACH(chunks, JB_CAP_NO_RESULT)
 EACH(ragged_batch, JB_CAP_NO_RESULT)
 EACH(op_ranges, JB_CAP_NO_RESULT)
 EACH(two_devices, 0)
+EACH(lone_token_gets_its_v, JB_CAP_NO_RESULT)
 
 int main(void)
 {
@@ -483,6 +532,7 @@ int main(void)
         cmocka_unit_test(test_ragged_batch),
         cmocka_unit_test(test_op_ranges),
         cmocka_unit_test(test_two_devices),
+        cmocka_unit_test(test_lone_token_gets_its_v),
         cmocka_unit_test(test_refops_refuses_bad_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

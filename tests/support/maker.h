@@ -10,7 +10,7 @@
 #include "backends/backend.h"
 #include "platforms/base/rng.h"
 
-/* Standard normal (sum of twelve uniforms, less six), and (n,) of them times sigma. */
+/* About standard normal (the sum of four uniforms, scaled), and (n,) of them times sigma. */
 float maker_normal(struct jb_rng *rng);
 void maker_normals(struct jb_rng *rng, float sigma, float *dst, uint64_t n);
 
