@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: MIT */
+/* One backend of a session: open, load, idle baseline, then every batch: warm-up, repetitions. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "backends/registry.h"
+#include "bench/session_internal.h"
+#include "jb_commit.h"
+#include "platforms/os/os.h"
+
+#define DEFAULT_REPS 5u
+
+/* One backend while it is open. */
+struct cell {
+    struct session *session;
+    const struct jb_backend *backend;
+    struct jb_probe probe;
+    struct jb_open_args open;
+    struct jb_setting settings[JB_MAX_SETTINGS]; /* those that this backend knows */
+    enum jb_execution execution;
+    struct model_use *use;
+    struct jb_device *device;
+    struct jb_measure *measure;
+    uint32_t batch_index;
+    struct jb_phases *phases;
+    struct jb_row_context row;
+};
+
+static bool is_modelled(const struct cell *cell)
+{
+    return (cell->backend->caps & JB_CAP_MODELLED) != 0;
+}
+
+/* Energy that is the measured thing's own: an accelerator's card, or the processor's package;
+ * what holds both counts for either. */
+static unsigned scopes_of(enum jb_platform platform)
+{
+    const unsigned host = JB_SCOPE_BIT(JB_SCOPE_CORE) | JB_SCOPE_BIT(JB_SCOPE_PACKAGE) |
+                          JB_SCOPE_BIT(JB_SCOPE_DRAM) | JB_SCOPE_BIT(JB_SCOPE_PROCESS);
+    const unsigned card = JB_SCOPE_BIT(JB_SCOPE_BOARD);
+    return platform == JB_CPU ? JB_SCOPES_ALL & ~card : JB_SCOPES_ALL & ~host;
+}
+
+static enum jb_execution choose_execution(const struct cell *cell)
+{
+    const struct session *session = cell->session;
+    if (!is_modelled(cell) || session->args->execute == JB_EXECUTE_ALL_FUNCTIONAL) {
+        return JB_EXECUTE_FUNCTIONAL;
+    }
+    if (session->args->execute == JB_EXECUTE_ALL_TIMING) {
+        return JB_EXECUTE_TIMING;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (session->uses[i].model != NULL) {
+            return jb_model_info(session->uses[i].model)->n_params > JB_FUNCTIONAL_PARAMS_MAX
+                       ? JB_EXECUTE_TIMING
+                       : JB_EXECUTE_FUNCTIONAL;
+        }
+    }
+    return JB_EXECUTE_FUNCTIONAL;
+}
+
+static void choose_settings(struct cell *cell)
+{
+    const struct jb_session_args *args = cell->session->args;
+    for (uint32_t i = 0; i < args->n_settings; i++) {
+        for (const struct jb_option *option = cell->backend->options;
+             option != NULL && option->key != NULL; option++) {
+            if (strcmp(option->key, args->settings[i].key) == 0) {
+                cell->settings[cell->open.n_settings++] = args->settings[i];
+            }
+        }
+    }
+    cell->open.settings = cell->settings;
+}
+
+/* ---- rows ---- */
+
+static void hash_text(XXH64_state_t *state, const char *text)
+{
+    (void)XXH64_update(state, text != NULL ? text : "", text != NULL ? strlen(text) : 0);
+    (void)XXH64_update(state, "", 1);
+}
+
+/* Hash of everything that was asked for, in a fixed order; not of what was found here. */
+static void make_run_id(const struct cell *cell, uint32_t batch, char *ret_id, size_t size)
+{
+    const struct session *session = cell->session;
+    const struct jb_session_args *args = session->args;
+    char numbers[256];
+    XXH64_state_t *state = XXH64_createState();
+    if (state == NULL || XXH64_reset(state, 0) != XXH_OK) {
+        (void)snprintf(ret_id, size, "unknown");
+        return;
+    }
+    (void)snprintf(numbers, sizeof numbers, "%u/%u/%u/%u/%u/%u/%.17g/%" PRIu64 "/%d/%d", batch,
+                   session->prompt, args->gen, session->depth, args->chunk, session->n_threads,
+                   args->window_s, args->seed, (int)args->kv_dtype, (int)cell->execution);
+    hash_text(state, JB_SCHEMA);
+    hash_text(state, cell->backend->name);
+    hash_text(state, args->device);
+    hash_text(state, args->model);
+    hash_text(state, args->format);
+    hash_text(state, args->meters);
+    hash_text(state, args->prompt_text);
+    hash_text(state, numbers);
+    for (uint32_t i = 0; i < cell->open.n_settings; i++) {
+        hash_text(state, cell->settings[i].key);
+        hash_text(state, cell->settings[i].value);
+    }
+    (void)snprintf(ret_id, size, "%016" PRIx64, XXH64_digest(state));
+    (void)XXH64_freeState(state);
+}
+
+#define PUT(member, text) ((void)snprintf(member, sizeof(member), "%s", text))
+
+/* A device of the kind "... (avx512)" names the SIMD level of its kernels. */
+static void put_simd(struct jb_record *record)
+{
+    const char *open = strrchr(record->device, '(');
+    char name[16] = "";
+    enum jb_simd level;
+    if (open != NULL && strlen(open) > 2 && strlen(open) < sizeof name) {
+        memcpy(name, open + 1, strlen(open) - 2);
+    }
+    if (jb_simd_by_name(name, &level)) {
+        PUT(record->simd, jb_simd_name(level));
+    }
+}
+
+static void fill_common(struct cell *cell, uint32_t batch, struct jb_record *record)
+{
+    const struct session *session = cell->session;
+    const struct jb_session_args *args = session->args;
+    const struct jb_model_info *info = jb_model_info(cell->use->model);
+    const bool is_functional = cell->execution == JB_EXECUTE_FUNCTIONAL;
+    jb_record_init(record);
+    make_run_id(cell, batch, record->run_id, sizeof record->run_id);
+    PUT(record->host, session->host.host_name);
+    PUT(record->commit, JB_COMMIT);
+    PUT(record->backend, cell->backend->name);
+    PUT(record->platform, jb_platform_name(cell->probe.platform));
+    PUT(record->device, cell->probe.device);
+    record->n_devices = cell->probe.n_devices;
+    record->threads = session->n_threads;
+    record->seed = (int64_t)args->seed;
+    PUT(record->model, info->name);
+    PUT(record->weight_format, info->format);
+    PUT(record->kv_format, jb_format(args->kv_dtype)->name);
+    PUT(record->method, "none");
+    PUT(record->method_class, "none");
+    PUT(record->execution, is_functional ? "functional" : "timing");
+    PUT(record->feed, session->prompt_ids != NULL ? "free" : "forced");
+    record->batch = batch;
+    record->prompt_tokens = session->prompt;
+    record->output_tokens = args->gen;
+    record->prefill_chunk = args->chunk;
+    record->weight_bytes = (int64_t)jb_plan_weight_bytes(cell->use->plan);
+    record->kv_bytes = (int64_t)jb_plan_kv_bytes(
+        cell->use->plan, session->max_batch,
+        (session->prompt > session->depth ? session->prompt : session->depth) + args->gen);
+    put_simd(record);
+}
+
+/* ---- one batch ---- */
+
+static enum jb_status keep_row(struct cell *cell, enum jb_phase phase,
+                               const struct jb_record *record)
+{
+    struct session *session = cell->session;
+    const struct jb_phases *phases = cell->phases;
+    enum jb_status status = jb_csv_write(session->csv, record);
+    if (status == JB_OK && session->ids != NULL && record->tokens_digest[0] != '\0') {
+        status = jb_ids_write(session->ids, record->tokens_digest, phases->outputs,
+                              phases->args.batch, phases->args.gen);
+    }
+    if (status == JB_OK && session->trace != NULL && !is_modelled(cell)) {
+        const struct jb_trace_place place = {.run_id = record->run_id,
+                                             .backend = record->backend,
+                                             .phase = jb_phase_name(phase),
+                                             .batch = phases->args.batch,
+                                             .repetition = (uint32_t)record->repetition};
+        status = jb_trace_add(session->trace, &place, cell->measure);
+    }
+    session->n_invalid +=
+        strcmp(record->verdict, "INVALID") == 0 || strcmp(record->energy_verdict, "INVALID") == 0;
+    struct jb_record *grown =
+        realloc(session->rows.rows, (session->rows.n_rows + 1) * sizeof *grown);
+    if (grown == NULL) {
+        return jb_fail(JB_E_NOMEM, "no memory for the summary");
+    }
+    session->rows.rows = grown;
+    grown[session->rows.n_rows++] = *record;
+    return status;
+}
+
+/* One repetition: a window a phase. @param is_kept false = warm-up. */
+static enum jb_status repeat(struct cell *cell, uint32_t repetition, bool is_kept)
+{
+    static enum jb_status (*const runs[])(void *ctx) = {jb_phases_prefill, jb_phases_decode,
+                                                        jb_phases_total};
+    struct session *session = cell->session;
+    char utc[32];
+    jb_utc_now(utc);
+    for (enum jb_phase phase = JB_PREFILL; phase < JB_N_PHASES; phase++) {
+        jb_progress_show(&session->progress, "%s: batch %u, %s %u, %s", cell->backend->name,
+                         cell->phases->args.batch, is_kept ? "repetition" : "warm-up", repetition,
+                         jb_phase_name(phase));
+        enum jb_status status = phase == JB_DECODE ? jb_phases_fill(cell->phases) : JB_OK;
+        if (status != JB_OK) {
+            return status;
+        }
+        const struct jb_window_args window_args = {.phase = runs[phase],
+                                                   .ctx = cell->phases,
+                                                   .window_s = session->args->window_s,
+                                                   .max_phases = is_modelled(cell) ? 1 : 0};
+        struct jb_window window;
+        jb_phases_clear(cell->phases);
+        status = jb_measure_window(cell->measure, &window_args, &window);
+        if (status != JB_OK) {
+            return status;
+        }
+        struct jb_record record;
+        if (is_kept) {
+            jb_row_fill(&cell->row, phase, repetition, utc, &window, &record);
+            status = keep_row(cell, phase, &record);
+        }
+        if (status != JB_OK) {
+            return status;
+        }
+    }
+    return JB_OK;
+}
+
+/* refops is the numerical truth: its ids are what others are compared with. */
+static enum jb_status keep_reference(struct cell *cell)
+{
+    struct jb_reference *references = cell->session->references[cell->batch_index];
+    const size_t n = (size_t)cell->phases->args.batch * cell->phases->args.gen;
+    for (enum jb_phase phase = JB_DECODE; phase < JB_N_PHASES; phase++) {
+        struct jb_reference *reference = &references[phase];
+        int32_t *ids = calloc(n, sizeof *ids);
+        bool *is_near = calloc(n, sizeof *is_near);
+        enum jb_status status = ids == NULL || is_near == NULL
+                                    ? jb_fail(JB_E_NOMEM, "no memory for the reference ids")
+                                    : jb_phases_reference(cell->phases, phase, ids, is_near);
+        if (status != JB_OK) {
+            free(ids);
+            free(is_near);
+            return status;
+        }
+        *reference = (struct jb_reference){.ids = ids, .is_near = is_near};
+    }
+    return JB_OK;
+}
+
+static enum jb_status show_text(struct cell *cell)
+{
+    const struct session *session = cell->session;
+    const struct jb_session_args *args = session->args;
+    const struct jb_vocab *vocab = jb_model_info(cell->use->model)->vocab;
+    const struct jb_phases *phases = cell->phases;
+    struct jb_tokenizer *tokenizer = NULL;
+    char *text = NULL;
+    size_t size = 0;
+    /* the prompt, the id that the prefill returned, and all decode ids but the last */
+    const uint32_t limit = session->prompt + args->gen;
+    uint32_t n = session->prompt;
+    while (n < limit && phases->inputs[n] != vocab->eos_id) {
+        n++;
+    }
+    enum jb_status status = jb_tokenizer_create(vocab, &tokenizer);
+    if (status == JB_OK) {
+        status = jb_tokenizer_decode(tokenizer, phases->inputs, n, &text, &size);
+    }
+    if (status == JB_OK) {
+        FILE *out = strcmp(args->output, "-") == 0 ? stderr : stdout;
+        (void)fprintf(out, "%s: %s\n", cell->backend->name, text);
+        (void)fflush(out);
+    }
+    free(text);
+    jb_tokenizer_free(tokenizer);
+    return status;
+}
+
+static enum jb_status run_batch(struct cell *cell)
+{
+    struct session *session = cell->session;
+    const struct jb_session_args *args = session->args;
+    const uint32_t batch = args->batches[cell->batch_index];
+    const uint32_t reps = args->reps > 0 ? args->reps : is_modelled(cell) ? 1 : DEFAULT_REPS;
+    const struct jb_phases_args phases_args = {.backend = cell->backend,
+                                               .device = cell->device,
+                                               .plan = cell->use->plan,
+                                               .execution = cell->execution,
+                                               .batch = batch,
+                                               .prompt = session->prompt,
+                                               .gen = args->gen,
+                                               .depth = session->depth,
+                                               .chunk = args->chunk,
+                                               .is_free = session->prompt_ids != NULL,
+                                               .prompt_ids = session->prompt_ids,
+                                               .seed = args->seed,
+                                               .stop = &session_stop};
+    enum jb_status status = cell->backend->reset(cell->device);
+    if (status == JB_OK) {
+        status = jb_phases_create(&phases_args, &cell->phases);
+    }
+    if (status != JB_OK) {
+        return status;
+    }
+    cell->row.phases = cell->phases;
+    memset(cell->row.first_digests, 0, sizeof cell->row.first_digests);
+    fill_common(cell, batch, &cell->row.common);
+    cell->row.resident_bytes =
+        (double)cell->row.common.weight_bytes +
+        (double)jb_plan_kv_bytes(cell->use->plan, batch, cell->phases->n_inputs);
+    const bool is_reference = strcmp(cell->backend->name, "refops") == 0;
+    if (is_reference && session->n_backends > 1) {
+        status = keep_reference(cell);
+    }
+    memcpy(cell->row.references, session->references[cell->batch_index],
+           sizeof cell->row.references);
+    if (status == JB_OK && !is_modelled(cell)) {
+        status = repeat(cell, 0, false); /* a modelled device has nothing to warm */
+    }
+    for (uint32_t i = 0; i < reps && status == JB_OK; i++) {
+        status = repeat(cell, i, true);
+    }
+    jb_progress_end(&session->progress);
+    if (status == JB_OK && args->wants_text && session->prompt_ids != NULL &&
+        cell->execution == JB_EXECUTE_FUNCTIONAL && (cell->backend->caps & JB_CAP_NO_RESULT) == 0) {
+        status = show_text(cell);
+    }
+    jb_phases_free(cell->phases);
+    cell->phases = NULL;
+    return status;
+}
+
+/* ---- one backend ---- */
+
+static enum jb_status open_measure(struct cell *cell)
+{
+    const struct jb_session_args *args = cell->session->args;
+    const struct jb_measure_args measure_args = {
+        /* meters would see the host that simulates, not the device */
+        .meters = is_modelled(cell) ? "" : args->meters,
+        .device = args->device,
+        .n_threads = cell->session->n_threads,
+        .scopes = scopes_of(cell->probe.platform),
+        .has_sampler = args->has_sampler};
+    return jb_measure_open(&measure_args, &cell->measure);
+}
+
+static enum jb_status load(struct cell *cell)
+{
+    const struct session *session = cell->session;
+    const uint32_t context =
+        (session->prompt > session->depth ? session->prompt : session->depth) + session->args->gen;
+    const uint32_t longest = session->prompt > session->depth ? session->prompt : session->depth;
+    const uint32_t chunk = session->args->chunk < longest ? session->args->chunk : longest;
+    const struct jb_load_args load_args = {.plan = cell->use->plan,
+                                           .max_seqs = session->max_batch,
+                                           .max_tokens = session->max_batch * chunk,
+                                           .max_outputs = session->max_batch,
+                                           .context = context,
+                                           .execution = cell->execution};
+    return cell->backend->load(cell->device, &load_args);
+}
+
+static void note_sampler(struct cell *cell)
+{
+    struct jb_sampler_stats stats;
+    jb_measure_sampler(cell->measure, &stats);
+    if (!jb_is_missing(stats.cpu_share) && !(stats.cpu_share <= cell->session->sampler_share)) {
+        cell->session->sampler_share = stats.cpu_share;
+    }
+}
+
+static enum jb_status run_loaded(struct cell *cell)
+{
+    struct session *session = cell->session;
+    const struct jb_session_args *args = session->args;
+    jb_progress_show(&session->progress, "%s: idle baseline", cell->backend->name);
+    enum jb_status status = jb_measure_idle(cell->measure);
+    if (status == JB_OK && session->trace != NULL) {
+        const struct jb_trace_place place = {
+            .run_id = "", .backend = cell->backend->name, .phase = "idle"};
+        status = jb_trace_add(session->trace, &place, cell->measure);
+    }
+    jb_peaks_read(args->device, cell->probe.platform == JB_CPU ? &session->host : NULL,
+                  &cell->row.peaks);
+    for (uint32_t b = 0; b < args->n_batches && status == JB_OK; b++) {
+        cell->batch_index = b;
+        status = run_batch(cell);
+    }
+    note_sampler(cell);
+    return status;
+}
+
+/* Opens the device, runs, closes. @param ret_is_loaded whether load() had succeeded. */
+static enum jb_status run_device(struct cell *cell, bool *ret_is_loaded)
+{
+    cell->device = calloc(1, cell->backend->device_size > 0 ? cell->backend->device_size : 1);
+    if (cell->device == NULL) {
+        return jb_fail(JB_E_NOMEM, "no memory for backend `%s`", cell->backend->name);
+    }
+    enum jb_status status = cell->backend->open(cell->device, &cell->open);
+    if (status == JB_OK) {
+        jb_progress_show(&cell->session->progress, "%s: loading the model", cell->backend->name);
+        status = load(cell);
+        *ret_is_loaded = status == JB_OK;
+        if (status == JB_OK) {
+            status = run_loaded(cell);
+        }
+        cell->backend->close(cell->device);
+    }
+    free(cell->device);
+    return status;
+}
+
+static bool means_unavailable(enum jb_status status)
+{
+    return status == JB_E_NODEV || status == JB_E_PERM || status == JB_E_NOTSUP;
+}
+
+/* What the end of one backend means for the session. */
+static enum jb_status settle(struct cell *cell, enum jb_status status, bool is_loaded)
+{
+    struct session *session = cell->session;
+    jb_progress_end(&session->progress);
+    if (status == JB_OK || status == JB_E_INTERRUPTED || status == JB_E_IO) {
+        return status;
+    }
+    if (!is_loaded && means_unavailable(status)) {
+        session->n_unavailable++;
+        jb_cli_error("backend `%s` is unavailable: %s", cell->backend->name, jb_reason());
+    } else {
+        session->n_failed++;
+        jb_cli_error("backend `%s` failed: %s", cell->backend->name, jb_reason());
+    }
+    return JB_OK;
+}
+
+enum jb_status session_run_backend(struct session *session, const struct jb_backend *backend)
+{
+    struct cell cell = {.session = session,
+                        .backend = backend,
+                        .open = {.device = session->args->device,
+                                 .pus = session->pus,
+                                 .n_threads = session->n_threads,
+                                 .seed = session->args->seed}};
+    bool is_loaded = false;
+    cell.row.backend = backend;
+    choose_settings(&cell);
+    cell.execution = choose_execution(&cell);
+    enum jb_status status = backend->probe(&cell.open, &cell.probe);
+    if (status == JB_OK) {
+        status = session_model(session, cell.execution, &cell.use);
+    }
+    if (status == JB_OK) {
+        status = open_measure(&cell); /* before threads start: counters are inherited */
+    }
+    if (status == JB_OK) {
+        if (is_modelled(&cell)) {
+            session_note(session, "%s: execution %s", backend->name,
+                         cell.execution == JB_EXECUTE_TIMING ? "timing" : "functional");
+        }
+        status = run_device(&cell, &is_loaded);
+    }
+    jb_measure_close(cell.measure);
+    return settle(&cell, status, is_loaded);
+}
