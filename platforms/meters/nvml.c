@@ -3,7 +3,6 @@
  * needed are made here from its reference manual, so that no CUDA toolkit is asked for. */
 #include "platforms/meters/nvml.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,31 +62,34 @@ struct nvml_api {
 
 struct symbol {
     const char *name;
-    size_t offset;
     bool is_required;
 };
 
+/* In the order of struct nvml_api. */
 static const struct symbol symbols[] = {
-    {"nvmlInit_v2", offsetof(struct nvml_api, init), true},
-    {"nvmlShutdown", offsetof(struct nvml_api, shutdown), true},
-    {"nvmlErrorString", offsetof(struct nvml_api, error_string), true},
-    {"nvmlDeviceGetCount_v2", offsetof(struct nvml_api, count), true},
-    {"nvmlDeviceGetHandleByIndex_v2", offsetof(struct nvml_api, by_index), true},
-    {"nvmlDeviceGetHandleByUUID", offsetof(struct nvml_api, by_uuid), true},
-    {"nvmlDeviceGetHandleByPciBusId_v2", offsetof(struct nvml_api, by_pci), true},
-    {"nvmlDeviceGetIndex", offsetof(struct nvml_api, index_of), true},
-    {"nvmlDeviceGetName", offsetof(struct nvml_api, name), true},
-    {"nvmlDeviceGetTotalEnergyConsumption", offsetof(struct nvml_api, energy_mj), false},
-    {"nvmlDeviceGetPowerUsage", offsetof(struct nvml_api, power_mw), false},
-    {"nvmlDeviceGetEnforcedPowerLimit", offsetof(struct nvml_api, limit_mw), false},
-    {"nvmlDeviceGetTemperature", offsetof(struct nvml_api, temperature_c), false},
-    {"nvmlDeviceGetClockInfo", offsetof(struct nvml_api, clock_mhz), false},
-    {"nvmlDeviceGetCurrentClocksThrottleReasons", offsetof(struct nvml_api, reasons), false},
-    {"nvmlDeviceGetFieldValues", offsetof(struct nvml_api, fields), false},
-    {"nvmlDeviceGetArchitecture", offsetof(struct nvml_api, architecture), false},
-    {"nvmlDeviceGetCudaComputeCapability", offsetof(struct nvml_api, capability), false},
-    {"nvmlDeviceGetMigMode", offsetof(struct nvml_api, mig), false},
+    {"nvmlInit_v2", true},
+    {"nvmlShutdown", true},
+    {"nvmlErrorString", true},
+    {"nvmlDeviceGetCount_v2", true},
+    {"nvmlDeviceGetHandleByIndex_v2", true},
+    {"nvmlDeviceGetHandleByUUID", true},
+    {"nvmlDeviceGetHandleByPciBusId_v2", true},
+    {"nvmlDeviceGetIndex", true},
+    {"nvmlDeviceGetName", true},
+    {"nvmlDeviceGetTotalEnergyConsumption", false},
+    {"nvmlDeviceGetPowerUsage", false},
+    {"nvmlDeviceGetEnforcedPowerLimit", false},
+    {"nvmlDeviceGetTemperature", false},
+    {"nvmlDeviceGetClockInfo", false},
+    {"nvmlDeviceGetCurrentClocksThrottleReasons", false},
+    {"nvmlDeviceGetFieldValues", false},
+    {"nvmlDeviceGetArchitecture", false},
+    {"nvmlDeviceGetCudaComputeCapability", false},
+    {"nvmlDeviceGetMigMode", false},
 };
+
+#define N_SYMBOLS (sizeof symbols / sizeof symbols[0])
+_Static_assert(sizeof(struct nvml_api) == N_SYMBOLS * sizeof(void *), "a symbol for each member");
 
 enum source {
     ENERGY,
@@ -142,15 +144,16 @@ static enum jb_status load_library(struct jb_meter_state *state)
         (void)snprintf(reason, sizeof reason, "%s", jb_reason());
         return jb_fail(JB_E_NODEV, "nvml: no NVIDIA driver library here: %.400s", reason);
     }
-    for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
-        void *const symbol = jb_dl_symbol(state->library, symbols[i].name);
-        if (symbol == NULL && symbols[i].is_required) {
+    void *pointers[N_SYMBOLS];
+    for (size_t i = 0; i < N_SYMBOLS; i++) {
+        pointers[i] = jb_dl_symbol(state->library, symbols[i].name);
+        if (pointers[i] == NULL && symbols[i].is_required) {
             return jb_fail(JB_E_NOTSUP, "nvml: the driver's library has no %s; it is too old",
                            symbols[i].name);
         }
-        /* ISO C has no cast from object to function pointer. */
-        memcpy((char *)&state->api + symbols[i].offset, &symbol, sizeof symbol);
     }
+    /* ISO C has no cast from object to function pointer. */
+    memcpy(&state->api, pointers, sizeof state->api);
     const int code = state->api.init();
     if (code != NVML_OK) {
         return fail_nvml(state, "nvmlInit", code);
@@ -390,7 +393,7 @@ static void nvml_close(struct jb_meter_state *state)
 static enum jb_status nvml_open(struct jb_meter_state *state, const struct jb_meter_args *args)
 {
     enum jb_status status = load_library(state);
-    if (status == JB_OK) {
+    if (state->is_started) {
         status = add_cards(state, args);
     }
     if (status != JB_OK) {

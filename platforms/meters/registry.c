@@ -5,7 +5,7 @@
 #include "platforms/meters/internal.h"
 
 static const struct jb_meter *const meters[] = {
-    &jb_meter_nvml,  &jb_meter_powercap, &jb_meter_perf,
+    &jb_meter_nvml,  &jb_meter_powercap, &jb_meter_perf, &jb_meter_hwmon,
     &jb_meter_model, &jb_meter_replay,   &jb_meter_null,
 };
 

@@ -183,7 +183,6 @@ static void test_no_permission_says_how_to_unlock(void **state)
     struct fake_tree tree;
     struct jb_meter_probe probe;
     fake_tree_open(&tree, "powercap/two_packages");
-    fake_tree_set_mode(&tree, CLASS "intel-rapl:1/energy_uj", 0400);
     fake_tree_set_mode(&tree, CLASS "intel-rapl:0/energy_uj", 0);
     fake_tree_drop_root(1);
     const enum jb_status status = jb_meter_find("powercap")->probe(&no_args, &probe);

@@ -47,6 +47,7 @@ static enum jb_status open_trace(struct open_meter *m, const char *text, const c
     (void)remove(m->path);
     if (status != JB_OK) {
         free(m->state);
+        m->state = NULL;
         return status;
     }
     m->n_domains = m->meter->domains(m->state, &m->domains);
