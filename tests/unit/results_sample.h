@@ -2,6 +2,8 @@
 #ifndef JB_TESTS_RESULTS_SAMPLE_H
 #define JB_TESTS_RESULTS_SAMPLE_H
 
+#include <string.h>
+
 #include "results/results.h"
 
 /* A complete row: cpu, tiny, decode; everything that may be empty is. */
