@@ -19,7 +19,6 @@
 
 #define PMU_DIR "/sys/bus/event_source/devices/power"
 #define UNLOCK "sudo sysctl kernel.perf_event_paranoid=0"
-#define MAX_CPUS 32
 
 struct jb_meter_state {
     uint32_t n_domains;
@@ -78,7 +77,7 @@ static bool parse_config(const char *text, uint64_t *ret_config)
 }
 
 /* "0,24" or "0-1": one CPU a package (or die). */
-static uint32_t parse_cpus(const char *text, int ret_cpus[MAX_CPUS])
+static uint32_t parse_cpus(const char *text, int ret_cpus[JB_PERF_MAX_PACKAGES])
 {
     uint32_t n = 0;
     while (*text != '\0') {
@@ -95,7 +94,7 @@ static uint32_t parse_cpus(const char *text, int ret_cpus[MAX_CPUS])
         if (first < 0 || last < first || last > 1000000 || (*end != '\0' && *end != ',')) {
             return 0;
         }
-        for (long cpu = first; cpu <= last && n < MAX_CPUS; cpu++) {
+        for (long cpu = first; cpu <= last && n < JB_PERF_MAX_PACKAGES; cpu++) {
             ret_cpus[n++] = (int)cpu;
         }
         text = *end == ',' ? end + 1 : end;
@@ -194,7 +193,8 @@ static void perf_close(struct jb_meter_state *state)
     state->n_domains = 0;
 }
 
-static enum jb_status read_pmu(uint32_t *ret_type, int ret_cpus[MAX_CPUS], uint32_t *ret_n_cpus)
+static enum jb_status read_pmu(uint32_t *ret_type, int ret_cpus[JB_PERF_MAX_PACKAGES],
+                               uint32_t *ret_n_cpus)
 {
     char path[JB_SYSFS_PATH_MAX];
     char text[256];
@@ -223,6 +223,13 @@ static enum jb_status read_pmu(uint32_t *ret_type, int ret_cpus[MAX_CPUS], uint3
     return JB_OK;
 }
 
+uint32_t jb_perf_package_cpus(int ret_cpus[JB_PERF_MAX_PACKAGES])
+{
+    uint32_t type = 0;
+    uint32_t n = 0;
+    return read_pmu(&type, ret_cpus, &n) == JB_OK ? n : 0;
+}
+
 /* A counter starts at its first read; without one here, energy up to it would be lost. */
 static bool read_counter(struct jb_meter_state *state, uint32_t i, double now_s, double *ret_joules)
 {
@@ -238,7 +245,7 @@ static enum jb_status perf_open(struct jb_meter_state *state, const struct jb_me
 {
     (void)args;
     uint32_t type = 0;
-    int cpus[MAX_CPUS] = {0};
+    int cpus[JB_PERF_MAX_PACKAGES] = {0};
     uint32_t n_cpus = 0;
     enum jb_status status = read_pmu(&type, cpus, &n_cpus);
     for (size_t i = 0; i < sizeof events / sizeof events[0] && status == JB_OK; i++) {
@@ -303,6 +310,12 @@ const struct jb_meter jb_meter_perf = {
     .close = perf_close,
 };
 #else
+uint32_t jb_perf_package_cpus(int ret_cpus[JB_PERF_MAX_PACKAGES])
+{
+    (void)ret_cpus;
+    return 0;
+}
+
 void jb_perf_set_open(int (*replacement)(uint32_t type, uint64_t config, int cpu))
 {
     (void)replacement;

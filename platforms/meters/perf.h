@@ -9,4 +9,10 @@
  * system call. For tests; set while no perf meter is open. */
 void jb_perf_set_open(int (*replacement)(uint32_t type, uint64_t config, int cpu));
 
+#define JB_PERF_MAX_PACKAGES 32
+
+/* One CPU of each package (or die) that the `power` PMU counts.
+ * @return how many; 0 if there is no such PMU here. */
+uint32_t jb_perf_package_cpus(int ret_cpus[JB_PERF_MAX_PACKAGES]);
+
 #endif

@@ -5,8 +5,8 @@
 #include "platforms/meters/internal.h"
 
 static const struct jb_meter *const meters[] = {
-    &jb_meter_nvml,  &jb_meter_powercap, &jb_meter_perf, &jb_meter_hwmon,
-    &jb_meter_model, &jb_meter_replay,   &jb_meter_null,
+    &jb_meter_nvml,  &jb_meter_powercap, &jb_meter_perf,   &jb_meter_papi,
+    &jb_meter_hwmon, &jb_meter_model,    &jb_meter_replay, &jb_meter_null,
 };
 
 #define N_METERS ((uint32_t)(sizeof meters / sizeof meters[0]))
