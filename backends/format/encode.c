@@ -13,9 +13,20 @@ static int clamp(int value, int low, int high)
     return value < low ? low : value > high ? high : value;
 }
 
+/* 1 / d; 0 where that is no number: 0, and the smallest subnormals. */
 static float inverse(float d)
 {
-    return d != 0.0f ? 1.0f / d : 0.0f;
+    const float inv = d != 0.0f ? 1.0f / d : 0.0f;
+    return isfinite(inv) ? inv : 0.0f;
+}
+
+/* Nearest whole number in [low, high]; limits first, since a wild float fits no int. */
+static int nearest(float value, int low, int high)
+{
+    if (!(value > (float)low)) {
+        return low;
+    }
+    return value < (float)high ? (int)lrintf(value) : high;
 }
 
 static void encode_q8_0(const float *x, struct jb_q8_0 *block)
@@ -74,7 +85,7 @@ static float q4_k_codes(const float *x, float scale, float min, int *ret_codes)
     const float inv = inverse(scale);
     float error = 0.0f;
     for (int j = 0; j < 32; j++) {
-        ret_codes[j] = clamp((int)lrintf((x[j] + min) * inv), 0, 15);
+        ret_codes[j] = nearest((x[j] + min) * inv, 0, 15);
         const float diff = scale * (float)ret_codes[j] - min - x[j];
         error += diff * diff;
     }
@@ -192,8 +203,8 @@ static void encode_q4_k(const float *x, struct jb_q4_k *block)
         int scale = 0;
         int min = 0;
         int codes[32] = {0};
-        q4_k_group(x + 32 * group, d, dmin, clamp((int)lrintf(scales[group] * inverse(d)), 0, 63),
-                   clamp((int)lrintf(mins[group] * inverse(dmin)), 0, 63), &scale, &min, codes);
+        q4_k_group(x + 32 * group, d, dmin, nearest(scales[group] * inverse(d), 0, 63),
+                   nearest(mins[group] * inverse(dmin), 0, 63), &scale, &min, codes);
         q4_k_pack(block->scales, group, scale, min);
         uint8_t *q = block->q + 32 * (group / 2);
         for (int j = 0; j < 32; j++) {
@@ -210,7 +221,7 @@ static float q6_k_error(const float *x, float scale, float *ret_refit)
     float sqx = 0.0f;
     float sqq = 0.0f;
     for (int j = 0; j < 16; j++) {
-        const float q = (float)clamp((int)lrintf(x[j] * inv), -32, 31);
+        const float q = (float)nearest(x[j] * inv, -32, 31);
         const float diff = scale * q - x[j];
         error += diff * diff;
         sqx += q * x[j];
@@ -267,8 +278,8 @@ static void encode_q6_k(const float *x, struct jb_q6_k *block)
     const float d = jb_f16_to_f32(block->d);
     for (int group = 0; group < 16; group++) {
         const float *v = x + 16 * group;
-        const int ideal = (int)lrintf(scales[group] * inverse(d));
-        int scale = clamp(ideal, -128, 127);
+        const int ideal = nearest(scales[group] * inverse(d), -128, 127);
+        int scale = ideal;
         float best = FLT_MAX;
         for (int s = clamp(ideal - 1, -128, 127); s <= clamp(ideal + 1, -128, 127); s++) {
             float refit;
@@ -279,7 +290,7 @@ static void encode_q6_k(const float *x, struct jb_q6_k *block)
         block->scales[group] = (int8_t)scale;
         const float inv = inverse(d * (float)scale);
         for (int j = 0; j < 16; j++) {
-            q6_k_put(block, 16 * group + j, clamp((int)lrintf(v[j] * inv), -32, 31) + 32);
+            q6_k_put(block, 16 * group + j, nearest(v[j] * inv, -32, 31) + 32);
         }
     }
 }

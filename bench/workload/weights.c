@@ -3,11 +3,11 @@
  * between map and unmap, so that a backend that repacks tensor by tensor needs little more than
  * one copy of the model. */
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/workload/model.h"
+#include "bench/workload/parallel.h"
 
 #define ALIGNMENT 32u
 
@@ -15,26 +15,23 @@
 struct draw {
     const struct jb_tensor *tensor;
     uint8_t *dst;
-    uint32_t first_row, end_row;
     uint32_t index;
     uint64_t seed;
     float sigma;
 };
 
-static void *draw_rows(void *arg)
+static void draw_rows(void *ctx, uint32_t first, uint32_t end)
 {
-    const struct draw *draw = arg;
-    for (uint32_t row = draw->first_row; row < draw->end_row; row++) {
+    const struct draw *draw = ctx;
+    for (uint32_t row = first; row < end; row++) {
         jb_format_fill_random(draw->tensor->dtype, draw->dst + row * draw->tensor->row_bytes,
                               draw->tensor->cols, draw->sigma, draw->seed, draw->index, row);
     }
-    return NULL;
 }
 
 void jb_weights_draw(const struct jb_spec *spec, const struct jb_tensor *tensor, uint32_t index,
                      uint64_t seed, void *dst)
 {
-    enum { MAX_THREADS = 64, MIN_VALUES = 1 << 18 }; /* below, a thread costs more than it does */
     if (jb_role_is_norm_weight(spec->role)) {
         for (uint32_t i = 0; i < tensor->cols; i++) {
             ((float *)dst)[i] = 1.0f;
@@ -43,33 +40,8 @@ void jb_weights_draw(const struct jb_spec *spec, const struct jb_tensor *tensor,
     }
     const float sigma =
         jb_role_is_vector(spec->role) ? 0.02f : (float)(1.0 / sqrt((double)tensor->cols));
-    const uint64_t values = (uint64_t)tensor->rows * tensor->cols;
-    uint32_t n = jb_allowed_pus(NULL, 0);
-    n = n < MAX_THREADS ? n : MAX_THREADS;
-    n = values / MIN_VALUES < n ? (uint32_t)(values / MIN_VALUES) : n;
-    n = n > 0 ? n : 1;
-    struct draw draws[MAX_THREADS];
-    pthread_t threads[MAX_THREADS];
-    uint32_t n_started = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        draws[i] = (struct draw){.tensor = tensor,
-                                 .dst = dst,
-                                 .first_row = (uint32_t)((uint64_t)tensor->rows * i / n),
-                                 .end_row = (uint32_t)((uint64_t)tensor->rows * (i + 1) / n),
-                                 .index = index,
-                                 .seed = seed,
-                                 .sigma = sigma};
-    }
-    while (n_started + 1 < n &&
-           pthread_create(&threads[n_started], NULL, draw_rows, &draws[n_started]) == 0) {
-        n_started++;
-    }
-    for (uint32_t i = n_started; i < n; i++) { /* the last share, and any that got no thread */
-        (void)draw_rows(&draws[i]);
-    }
-    for (uint32_t i = 0; i < n_started; i++) {
-        (void)pthread_join(threads[i], NULL);
-    }
+    struct draw draw = {.tensor = tensor, .dst = dst, .index = index, .seed = seed, .sigma = sigma};
+    jb_parallel_rows(tensor->rows, tensor->cols, draw_rows, &draw);
 }
 
 /* A file's tensor in the plan's type, where the two differ (vectors that were not F32). */
