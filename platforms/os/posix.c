@@ -402,13 +402,16 @@ enum jb_status jb_cache_dir(char *ret_path, size_t size)
 
 void *jb_dl_open(const char *const *names)
 {
-    for (; *names != NULL; names++) {
-        void *library = dlopen(*names, RTLD_NOW | RTLD_LOCAL);
+    for (size_t i = 0; names[i] != NULL; i++) {
+        void *library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
         if (library != NULL) {
             return library;
         }
+        /* Names go from the likeliest to other systems': the first reason is the telling one. */
         const char *why = dlerror();
-        (void)jb_fail(JB_E_NODEV, "%s", why != NULL ? why : *names);
+        if (i == 0) {
+            (void)jb_fail(JB_E_NODEV, "%s", why != NULL ? why : names[i]);
+        }
     }
     return NULL;
 }

@@ -376,7 +376,7 @@ static void test_the_cache_folder_is_made(void **state)
 static void test_shared_objects(void **state)
 {
     (void)state;
-    static const char *const none[] = {"libjb-there-is-none.so.1", NULL};
+    static const char *const none[] = {"libjb-there-is-none.so.1", "other.dll", NULL};
     static const char *const second[] = {"libjb-there-is-none.so.1", "libm.so.6", NULL};
     assert_null(jb_dl_open(none));
     assert_non_null(strstr(jb_reason(), "libjb-there-is-none.so.1"));
