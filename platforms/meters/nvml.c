@@ -136,7 +136,11 @@ static enum jb_status fail_nvml(const struct jb_meter_state *state, const char *
 
 static enum jb_status load_library(struct jb_meter_state *state)
 {
-    const char *const names[] = {"libnvidia-ml.so.1", "libnvidia-ml.so", "nvml.dll", NULL};
+#if defined(_WIN32)
+    static const char *const names[] = {"nvml.dll", NULL};
+#else
+    static const char *const names[] = {"libnvidia-ml.so.1", NULL};
+#endif
     const char *const test_names[] = {test_library, NULL};
     state->library = jb_dl_open(test_library != NULL ? test_names : names);
     if (state->library == NULL) {
