@@ -335,7 +335,7 @@ enum jb_status jb_device_list(bool (*fn)(void *ctx, const char *kind, const char
                                          const char *path),
                               void *ctx)
 {
-    struct collection all;
+    struct collection all = {.n = 0};
     const enum jb_status status = collect_all(&all);
     if (status != JB_OK) {
         return status;
@@ -401,7 +401,7 @@ enum jb_status jb_device_open(const char *name, const struct jb_device_key *sche
     if (is_path(name)) {
         return open_path(name, schema, ret_file);
     }
-    struct collection all;
+    struct collection all = {.n = 0};
     enum jb_status status = collect_all(&all);
     if (status != JB_OK) {
         return status;
@@ -411,12 +411,12 @@ enum jb_status jb_device_open(const char *name, const struct jb_device_key *sche
         i++;
     }
     struct jb_device_file *file = NULL;
-    if (i == all.n) {
-        status = no_such_device(name, &all);
-    } else {
+    if (i < all.n) {
         status = open_path(all.found[i].path, schema, &file);
+    } else {
+        status = no_such_device(name, &all);
     }
-    if (status == JB_OK) {
+    if (file != NULL) {
         status = check_place(&all.found[i], file);
     }
     if (status == JB_OK) {

@@ -158,7 +158,7 @@ static enum jb_status read_field(struct reader *reader, const char *key, struct 
 {
     char *name = NULL;
     enum jb_status status = take_text(reader, key, &name);
-    if (status != JB_OK) {
+    if (name == NULL) {
         return status;
     }
     const uint32_t line = line_of(reader);
@@ -294,7 +294,7 @@ static enum jb_status read_value(struct reader *reader)
 {
     char *name = NULL;
     enum jb_status status = take_text(reader, "values", &name);
-    if (status != JB_OK) {
+    if (name == NULL) {
         return status;
     }
     const uint32_t line = line_of(reader);
@@ -370,7 +370,7 @@ static enum jb_status read_head(struct reader *reader, const char *key, char **t
     if (status == JB_OK) {
         status = take_text(reader, key, text);
     }
-    return status == JB_OK ? check_head(reader, key, *text) : status;
+    return *text != NULL ? check_head(reader, key, *text) : status;
 }
 
 static enum jb_status read_top_key(struct reader *reader)
@@ -378,7 +378,7 @@ static enum jb_status read_top_key(struct reader *reader)
     char *key = NULL;
     struct jb_device_file *file = reader->file;
     enum jb_status status = take_text(reader, "top level", &key);
-    if (status != JB_OK) {
+    if (key == NULL) {
         return status;
     }
     if (strcmp(key, "device") == 0) {

@@ -12,7 +12,7 @@
 /* Number of the unit's ancestor of a kind; 0 where there is none. */
 static uint32_t ancestor(hwloc_topology_t machine, hwloc_obj_type_t type, hwloc_obj_t pu)
 {
-    const hwloc_obj_t object = hwloc_get_ancestor_obj_by_type(machine, type, pu);
+    hwloc_obj_t object = hwloc_get_ancestor_obj_by_type(machine, type, pu);
     return object != NULL ? object->logical_index : 0;
 }
 
@@ -47,7 +47,7 @@ static void read_unit(hwloc_topology_t machine, hwloc_obj_t pu, struct jb_topo_p
 /* Bytes of the first unit's cache of a kind; 0 where there is none. */
 static uint64_t cache_bytes(hwloc_topology_t machine, hwloc_obj_type_t type, hwloc_obj_t pu)
 {
-    const hwloc_obj_t object = hwloc_get_ancestor_obj_by_type(machine, type, pu);
+    hwloc_obj_t object = hwloc_get_ancestor_obj_by_type(machine, type, pu);
     return object != NULL ? object->attr->cache.size : 0;
 }
 
@@ -65,7 +65,7 @@ static enum jb_status read_all(hwloc_topology_t machine, struct jb_topology *ret
     for (uint32_t i = 0; i < topology.n_pus; i++) {
         read_unit(machine, hwloc_get_obj_by_type(machine, HWLOC_OBJ_PU, i), &topology.pus[i]);
     }
-    const hwloc_obj_t first = hwloc_get_obj_by_type(machine, HWLOC_OBJ_PU, 0);
+    hwloc_obj_t first = hwloc_get_obj_by_type(machine, HWLOC_OBJ_PU, 0);
     topology.l1d_bytes = cache_bytes(machine, HWLOC_OBJ_L1CACHE, first);
     topology.l2_bytes = cache_bytes(machine, HWLOC_OBJ_L2CACHE, first);
     topology.l3_bytes = cache_bytes(machine, HWLOC_OBJ_L3CACHE, first);
