@@ -113,22 +113,25 @@ def no_power():
 
 
 def trace():
-    """Two meters over idle, prefill and decode; power rows and phase marks."""
-    yield ("time_s", "meter", "domain", "unit", "value", "mark")
-    edges = (("idle", 0.0, 2.0, 18.0), ("prefill", 2.0, 3.1, 74.0), ("decode", 3.3, 6.2, 61.0),
-             ("prefill", 6.4, 7.5, 73.0), ("decode", 7.7, 10.6, 60.5))
-    events = []
-    for phase, begin, end, _ in edges:
-        events.append((begin, "mark", phase, "", "1", phase))
-        events.append((end, "mark", phase, "", "0", phase))
-    for i in range(111):
-        t = i * 0.1
-        watts = next((w for _, b, e, w in edges if b <= t < e), 30.0)
-        watts += 1.5 * math.sin(i * 1.7)
-        events.append((t, "powercap", "package-0", "W", "%.4g" % watts, ""))
-        events.append((t, "hwmon", "dram", "W", "%.4g" % (4.0 + 0.05 * watts), ""))
-    for event in sorted(events, key=lambda e: e[0]):
-        yield ("%.6f" % event[0],) + event[1:]
+    """Two meters over idle, prefill and decode, window by window and meter by meter."""
+    yield ("time_s", "domain", "quantity", "unit", "scope", "value", "in_total",
+           "update_period_s", "average_s", "evidence", "meter", "run_id", "backend", "batch",
+           "repetition", "phase")
+    windows = (("idle", 0.0, 2.0, 18.0), ("prefill", 2.0, 3.1, 74.0), ("decode", 3.3, 6.2, 61.0),
+               ("prefill", 6.4, 7.5, 73.0), ("decode", 7.7, 10.6, 60.5))
+    for index, (phase, begin, end, watts) in enumerate(windows):
+        times = [i * 0.1 for i in range(111) if begin <= i * 0.1 <= end]
+        place = ("0011223344556677", "cpu", "1", str(index // 3), phase)
+        for t in times:
+            value = watts + 1.5 * math.sin(17.0 * t)
+            yield ("%.6f" % t, "hwmon:socket", "power", "W", "package", "%.5g" % value, "1", "0.1",
+                   "", "measured", "hwmon") + place
+        for t in times:
+            yield ("%.6f" % t, "powercap:dram", "energy", "J", "dram", "%.6g" % (5.0 * t), "0",
+                   "0.001", "", "measured", "powercap") + place
+        for t in times:
+            yield ("%.6f" % t, "hwmon:die", "state", "C", "package", "55", "0", "1", "",
+                   "measured", "hwmon") + place
 
 
 def main():

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+# Power over time, a line a meter domain; shades are the phases.
+load PLOTS.'/common.gp'
+
+set grid ytics back lt 1 lw 0.5 lc rgb FAINT
+set label 2 'Time (s)' at screen X_TITLE_X, X_TITLE_Y center textcolor rgb INK
+set label 3 'Power (W)' at screen Y_TITLE_X, Y_TITLE_Y center rotate by 90 textcolor rgb INK
+
+do for [i = 1:words(SHADES)/3] {
+    set object i rectangle from real(word(SHADES, 3 * i - 2)), graph 0 to real(word(SHADES, 3 * i - 1)), graph 1 behind fc rgb word(SHADES, 3 * i) fs solid noborder
+}
+
+plot for [s = 1:N_SERIES] DATA using 'x':(column('series') == s ? column('y') : NaN) with lines lw 1.2 lc rgb word(SERIES_COLOUR, s), \
+     for [s = 1:N_SERIES] DATA using 'x':(column('series') == s ? column('y') : NaN):'size':'colour' with points pt 7 ps variable lc rgb variable
