@@ -27,6 +27,7 @@
  *   update_period_s  empty = unknown      average_s  empty = unknown; 0 = instant
  *   accuracy         relative; empty = unstated
  *   evidence         measured (if empty), modelled or nameplate
+ *   meter run_id backend batch repetition phase   where `run --trace` took the sample; not read
  *
  * Meaning: a domain holds each value until its next line (a sensor that ticks). Before its first
  * line it is NaN. Energy and count are handed out as the increase since the domain's first line;

@@ -21,12 +21,20 @@ enum column {
     COLUMN_AVERAGE,
     COLUMN_ACCURACY,
     COLUMN_EVIDENCE,
+    /* where in a run the sample was taken: `run --trace` writes it, nothing here reads it */
+    COLUMN_METER,
+    COLUMN_RUN_ID,
+    COLUMN_BACKEND,
+    COLUMN_BATCH,
+    COLUMN_REPETITION,
+    COLUMN_PHASE,
     N_COLUMNS
 };
 
 static const char *const column_names[N_COLUMNS] = {
-    "time_s",   "domain",          "quantity",  "unit",     "scope",    "value",
-    "in_total", "update_period_s", "average_s", "accuracy", "evidence",
+    "time_s",   "domain",          "quantity",  "unit",       "scope",    "value",
+    "in_total", "update_period_s", "average_s", "accuracy",   "evidence", "meter",
+    "run_id",   "backend",         "batch",     "repetition", "phase",
 };
 
 static const char *const quantity_names[] = {"energy", "power", "count", "state"};
