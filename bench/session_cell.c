@@ -8,6 +8,7 @@
 #include "backends/registry.h"
 #include "bench/session_internal.h"
 #include "jb_commit.h"
+#include "platforms/devices/device_file.h"
 #include "platforms/os/os.h"
 
 #define DEFAULT_REPS 5u
@@ -427,12 +428,15 @@ static bool means_unavailable(enum jb_status status)
 }
 
 /* What the end of one backend means for the session. */
-static enum jb_status settle(struct cell *cell, enum jb_status status, bool is_loaded)
+static enum jb_status settle(const struct cell *cell, enum jb_status status, bool is_loaded)
 {
     struct session *session = cell->session;
     jb_progress_end(&session->progress);
     if (status == JB_OK || status == JB_E_INTERRUPTED || status == JB_E_IO) {
         return status;
+    }
+    if (!is_loaded && (status == JB_E_INVAL || status == JB_E_FORMAT)) {
+        return status; /* what the user gave it is wrong: a setting, a file */
     }
     if (!is_loaded && means_unavailable(status)) {
         session->n_unavailable++;
@@ -442,6 +446,24 @@ static enum jb_status settle(struct cell *cell, enum jb_status status, bool is_l
         jb_cli_error("backend `%s` failed: %s", cell->backend->name, jb_reason());
     }
     return JB_OK;
+}
+
+/* A real device needs no device file to run; one of its own kind only describes it, for meters and
+ * peaks. Any other --device is the backend's to understand. */
+static bool is_description(const struct cell *cell)
+{
+    struct jb_open_args bare = cell->open;
+    struct jb_probe probe;
+    struct jb_device_file *file = NULL;
+    bare.device = NULL;
+    if (is_modelled(cell) || cell->open.device == NULL ||
+        cell->backend->probe(&bare, &probe) != JB_OK ||
+        jb_device_open(cell->open.device, NULL, &file) != JB_OK) {
+        return false;
+    }
+    const bool is_same = strcmp(jb_device_kind(file), jb_platform_name(probe.platform)) == 0;
+    jb_device_close(file);
+    return is_same;
 }
 
 enum jb_status session_run_backend(struct session *session, const struct jb_backend *backend)
@@ -455,6 +477,9 @@ enum jb_status session_run_backend(struct session *session, const struct jb_back
     bool is_loaded = false;
     cell.row.backend = backend;
     choose_settings(&cell);
+    if (is_description(&cell)) {
+        cell.open.device = NULL;
+    }
     cell.execution = choose_execution(&cell);
     enum jb_status status = backend->probe(&cell.open, &cell.probe);
     if (status == JB_OK) {

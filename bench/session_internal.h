@@ -52,8 +52,9 @@ enum jb_status session_model(struct session *session, enum jb_execution executio
                              struct model_use **ret_use) JB_MUST_CHECK;
 
 /* Runs all batches on one backend. Says what went wrong and counts it in the session.
- * @return JB_OK also when the backend is unavailable or failed: others may go on; IO when rows
- *         can no longer be written; INTERRUPTED. */
+ * @return JB_OK also when the backend is unavailable or failed: others may go on; INVAL or FORMAT
+ *         for a setting or file that is wrong; IO when rows can no longer be written;
+ *         INTERRUPTED. */
 enum jb_status session_run_backend(struct session *session,
                                    const struct jb_backend *backend) JB_MUST_CHECK;
 
