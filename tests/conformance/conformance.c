@@ -71,8 +71,10 @@ static bool is_guard_intact(const struct results *r, bool has_ids)
     uint8_t values[GUARD * sizeof(float)], ids[GUARD * sizeof(int32_t)];
     memset(values, 0xFF, sizeof values);
     memset(ids, 0xAA, sizeof ids);
-    return memcmp(r->values + r->n_values, values, sizeof values) == 0 &&
-           memcmp(r->ids + (has_ids ? r->n : 0), ids, sizeof ids) == 0;
+    const uint8_t *behind_values = (const uint8_t *)(r->values + r->n_values);
+    const uint8_t *behind_ids = (const uint8_t *)(r->ids + (has_ids ? r->n : 0));
+    return memcmp(behind_values, values, sizeof values) == 0 &&
+           memcmp(behind_ids, ids, sizeof ids) == 0;
 }
 
 static void draw(struct run *run, const struct test_case *c, uint32_t n, struct inputs *in)

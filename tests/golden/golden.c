@@ -85,11 +85,9 @@ static void step(const struct golden *g, struct loaded *l, uint32_t pos, const i
                  uint32_t n, enum jb_want want, int32_t *ret_ids)
 {
     const struct jb_seq seq = {.pos = pos, .n_tokens = n, .want = want, .tokens = tokens};
-    const struct jb_step one = {.op_end = l->plan->programs[0].n_ops,
-                                .seqs = &seq,
-                                .n_seqs = 1,
-                                .ret_ids = ret_ids,
-                                .ret_logits = l->logits};
+    struct jb_step one = {
+        .op_end = l->plan->programs[0].n_ops, .seqs = &seq, .n_seqs = 1, .ret_logits = l->logits};
+    one.ret_ids = ret_ids;
     must(device_step(g->backend, l->dev, &one) == JB_OK, "step");
 }
 
@@ -132,7 +130,7 @@ static double nll(const float *logits, uint32_t vocab, int32_t id)
     for (uint32_t i = 0; i < vocab; i++) {
         sum += exp((double)logits[i] - largest);
     }
-    return log(sum) + largest - (double)logits[id];
+    return log(fmax(sum, 1.0)) + largest - (double)logits[id];
 }
 
 static void check_nll(struct golden *g, struct loaded *l, const char *file, const char *what,

@@ -190,7 +190,8 @@ uint32_t maker_n_mapped(const struct maker *m)
 enum jb_status device_open(const struct jb_backend *backend, struct jb_device **ret_dev)
 {
     const char *threads = getenv("JB_THREADS");
-    const struct jb_open_args args = {.n_threads = threads != NULL ? (uint32_t)atoi(threads) : 2};
+    const struct jb_open_args args = {
+        .n_threads = threads != NULL ? (uint32_t)strtoul(threads, NULL, 10) : 2};
     struct jb_device *dev = calloc(1, backend->device_size);
     check(dev != NULL, "calloc");
     const enum jb_status status = backend->open(dev, &args);
