@@ -133,11 +133,12 @@ static void put_rows(struct text *text, const struct jb_figure *figure)
 static void put_series(struct text *text, const struct jb_figure *figure)
 {
     uint32_t series = 0;
-    put(text, "SERIES_COLOUR='");
+    put(text, "SERIES='");
     for (uint64_t i = 0; i < figure->n_marks; i++) {
-        if (figure->marks[i].series != series) {
-            series = figure->marks[i].series;
-            put(text, " #%06x", (unsigned)figure->marks[i].colour);
+        const struct jb_mark *mark = &figure->marks[i];
+        if (mark->series != series) {
+            series = mark->series;
+            put(text, " #%06x %d", (unsigned)mark->colour, mark->shape == mark->under ? 1 : 2);
         }
     }
     put(text, "'\n");

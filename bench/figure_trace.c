@@ -16,6 +16,7 @@
 #define MAX_POINTS 1200 /* drawn points of one line; more are averaged */
 #define MAX_TRACE_BYTES ((size_t)1 << 28)
 #define CELL 96
+#define MIN_TICK_S 0.02 /* shorter stretches of joules, as between two windows, are all noise */
 
 enum column {
     TIME,
@@ -26,11 +27,12 @@ enum column {
     N_REQUIRED,
     PHASE = N_REQUIRED,
     BATCH,
+    EVIDENCE,
     REPETITION,
     N_COLUMNS
 };
-static const char *const column_names[N_COLUMNS] = {"time_s", "meter", "domain", "unit",
-                                                    "value",  "phase", "batch",  "repetition"};
+static const char *const column_names[N_COLUMNS] = {
+    "time_s", "meter", "domain", "unit", "value", "phase", "batch", "evidence", "repetition"};
 
 static const struct {
     const char *name;
@@ -45,7 +47,7 @@ struct point {
 };
 
 struct series {
-    char name[2 * CELL], unit[CELL];
+    char name[2 * CELL], unit[CELL], evidence[CELL];
     struct point *points;
     uint64_t n, capacity;
 };
@@ -182,6 +184,7 @@ static void take_sample(struct reader *r, double time_s, double value)
     if (i == r->n_series) {
         memcpy(series->name, name, sizeof name);
         memcpy(series->unit, r->cells[UNIT], CELL);
+        memcpy(series->evidence, r->cells[EVIDENCE], CELL);
         r->n_series++;
     }
     if (!grow((void **)&series->points, &series->capacity, series->n, sizeof *series->points)) {
@@ -279,7 +282,7 @@ static void differentiate(struct series *series)
         const struct point next = series->points[i];
         if (next.value < last.value) {
             last = next; /* a reset: nothing is known across it */
-        } else if (next.value > last.value && next.time_s > last.time_s) {
+        } else if (next.value > last.value && next.time_s - last.time_s >= MIN_TICK_S) {
             series->points[n++] =
                 (struct point){0.5 * (last.time_s + next.time_s),
                                (next.value - last.value) / (next.time_s - last.time_s)};
@@ -376,8 +379,14 @@ static enum jb_status add_points(const struct reader *r, struct jb_figure *figur
         if (series->n == 0) {
             continue;
         }
-        struct jb_legend *entry = jb_figure_legend(figure, series->name);
-        entry->shape = 7;
+        /* A trace of another maker may not say; then nothing is claimed by a hollow mark. */
+        const bool is_measured =
+            series->evidence[0] == '\0' || strcmp(series->evidence, "measured") == 0;
+        char title[3 * CELL + 4];
+        (void)snprintf(title, sizeof title, is_measured ? "%s" : "%s (%s)", series->name,
+                       series->evidence);
+        struct jb_legend *entry = jb_figure_legend(figure, title);
+        entry->shape = is_measured ? 7 : 6;
         entry->size = 0.8;
         entry->colour = line_colours[s];
         figure->n_series++;
@@ -393,12 +402,12 @@ static enum jb_status add_points(const struct reader *r, struct jb_figure *figur
                                      .y = y,
                                      .y_low = y,
                                      .y_high = y,
-                                     .shape = 7,
+                                     .shape = is_measured ? 7 : 6,
                                      .under = 7,
-                                     .size = 0.25,
+                                     .size = is_measured ? 0.25 : 0.35,
                                      .colour = line_colours[s]};
-            (void)snprintf(mark->tooltip, sizeof mark->tooltip, "%s: %.4g W at %.4g s",
-                           series->name, y, x);
+            (void)snprintf(mark->tooltip, sizeof mark->tooltip, "%s: %.4g W at %.4g s", title, y,
+                           x);
             figure->y_max = y > figure->y_max ? y : figure->y_max;
         }
     }

@@ -97,6 +97,20 @@ def power_time_has_a_mark_a_sample(folder):
 
 
 @case
+def modelled_power_over_time_is_hollow(folder):
+    trace, figure = os.path.join(folder, "t.csv"), os.path.join(folder, "a.svg")
+    with open(fixture("trace.csv"), encoding="utf-8") as whole, open(
+            trace, "w", encoding="utf-8") as part:
+        part.write(whole.read().replace("measured,hwmon", "modelled,hwmon"))
+    assert plot("power-time", trace, "-o", figure).returncode == 0
+    symbols = {}
+    for group in marks_of(figure):
+        is_modelled = "(modelled)" in group.find(SVG + "title").text
+        symbols.setdefault(is_modelled, set()).add(group.find(SVG + "use").get(LINK))
+    assert set(symbols) == {True, False} and not symbols[True] & symbols[False], symbols
+
+
+@case
 def another_phase_can_be_asked_for(folder):
     figure = os.path.join(folder, "a.svg")
     assert plot("efficiency", fixture("formats.csv"), "--phase", "total", "-o",
