@@ -34,11 +34,11 @@ static void test_shares(void **state)
     double agree = 0;
     double near_tie = 0;
     jb_ids_compare(ids, reference, is_near, 2, 4, false, &agree, &near_tie);
-    assert_true(agree > 0.6249 && agree < 0.6251);     /* 5 of 8 */
+    assert_true(agree > 0.6249 && agree < 0.6251);       /* 5 of 8 */
     assert_true(near_tie > 0.1249 && near_tie < 0.1251); /* position 2 */
     /* free feed: what follows a difference counts as the difference did */
     jb_ids_compare(ids, reference, is_near, 2, 4, true, &agree, &near_tie);
-    assert_true(agree > 0.3749 && agree < 0.3751);   /* 1 2 and 5 */
+    assert_true(agree > 0.3749 && agree < 0.3751);       /* 1 2 and 5 */
     assert_true(near_tie > 0.2499 && near_tie < 0.2501); /* 9 4 of the first sequence */
     jb_ids_compare(reference, reference, is_near, 1, 8, true, &agree, &near_tie);
     assert_true(agree > 0.9999 && near_tie < 0.0001);
