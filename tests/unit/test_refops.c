@@ -165,17 +165,17 @@ static void attend(const float *q, uint32_t pos, uint32_t n, float scale, float 
 {
     double scratch[3 * 3];
     assert_true(jb_ref_attention_scratch(3, 2) <= sizeof scratch / sizeof scratch[0]);
-    const struct jb_ref_attention a = {.n_heads = 4,
-                                       .n_kv_heads = 2,
-                                       .head_dim = 2,
-                                       .scale = scale,
-                                       .kv_dtype = JB_F32,
-                                       .k = k_rows,
-                                       .v = v_rows,
-                                       .q = q,
-                                       .pos = pos,
-                                       .n = n,
-                                       .dst = dst};
+    struct jb_ref_attention a = {.n_heads = 4,
+                                 .n_kv_heads = 2,
+                                 .head_dim = 2,
+                                 .scale = scale,
+                                 .kv_dtype = JB_F32,
+                                 .k = k_rows,
+                                 .v = v_rows,
+                                 .q = q,
+                                 .pos = pos,
+                                 .n = n};
+    a.dst = dst;
     jb_ref_attention(&a, scratch);
 }
 
@@ -185,7 +185,7 @@ static void test_attention_is_causal_and_shares_heads(void **state)
     const float q[24] = {0}; /* equal scores: the mean of what is seen */
     float dst[24];
     attend(q, 0, 3, 1.0F, dst);
-    for (uint32_t head = 0; head < 4; head++) {
+    for (size_t head = 0; head < 4; head++) {
         const double times = head < 2 ? 1.0 : 10.0;
         assert_near((double)dst[head * 2], times * 1);
         assert_near((double)dst[head * 2 + 1], times * 2);
