@@ -271,7 +271,7 @@ static enum jb_status check_flow(const struct jb_plan *plan, const struct jb_pro
             cut++;
         }
         const uint16_t src[3] = {op->src0, op->src1, op->src2};
-        for (uint8_t s = 0; s < rules[op->kind].n_src; s++) {
+        for (uint8_t s = 0; s < 3 && s < rules[op->kind].n_src; s++) {
             if (!is_written[src[s]]) {
                 return refuse(&at, "reads a slot that nothing wrote since the last cut");
             }

@@ -190,7 +190,7 @@ static void encode_q4_k(const float *x, struct jb_q4_k *block)
     float max_scale = 0.0f;
     float max_min = 0.0f;
     for (int group = 0; group < 8; group++) {
-        q4_k_search(x + 32 * group, &scales[group], &mins[group]);
+        q4_k_search(x + (ptrdiff_t)32 * group, &scales[group], &mins[group]);
         max_scale = fmaxf(max_scale, scales[group]);
         max_min = fmaxf(max_min, mins[group]);
     }
@@ -203,10 +203,10 @@ static void encode_q4_k(const float *x, struct jb_q4_k *block)
         int scale = 0;
         int min = 0;
         int codes[32] = {0};
-        q4_k_group(x + 32 * group, d, dmin, nearest(scales[group] * inverse(d), 0, 63),
+        q4_k_group(x + (ptrdiff_t)32 * group, d, dmin, nearest(scales[group] * inverse(d), 0, 63),
                    nearest(mins[group] * inverse(dmin), 0, 63), &scale, &min, codes);
         q4_k_pack(block->scales, group, scale, min);
-        uint8_t *q = block->q + 32 * (group / 2);
+        uint8_t *q = block->q + (ptrdiff_t)32 * (group / 2);
         for (int j = 0; j < 32; j++) {
             q[j] = (uint8_t)(q[j] | (codes[j] << (4 * (group % 2))));
         }
@@ -270,14 +270,14 @@ static void encode_q6_k(const float *x, struct jb_q6_k *block)
     float scales[16];
     float widest = 0.0f;
     for (int group = 0; group < 16; group++) {
-        scales[group] = q6_k_search(x + 16 * group);
+        scales[group] = q6_k_search(x + (ptrdiff_t)16 * group);
         widest = fabsf(scales[group]) > fabsf(widest) ? scales[group] : widest;
     }
     memset(block, 0, sizeof *block);
     block->d = jb_f32_to_f16(widest / -128.0f);
     const float d = jb_f16_to_f32(block->d);
     for (int group = 0; group < 16; group++) {
-        const float *v = x + 16 * group;
+        const float *v = x + (ptrdiff_t)16 * group;
         const int ideal = nearest(scales[group] * inverse(d), -128, 127);
         int scale = ideal;
         float best = FLT_MAX;

@@ -82,7 +82,8 @@ static void make_scales(struct scales *scales, float scale, bool has_sign)
 {
     for (int i = 0; i < N_SCALES; i++) {
         /* mean square of 1 + 0.25 u over u in (-1, 1) is 1 + 1/48; 0.98974 undoes it */
-        const float u = ((float)(i / 2) + 0.5f) / (float)(N_SCALES / 4) - 1.0f;
+        const int step = i / 2; /* both signs of a magnitude */
+        const float u = ((float)step + 0.5f) / (0.25f * N_SCALES) - 1.0f;
         const float magnitude = scale * 0.98974f * (1.0f + 0.25f * u);
         scales->d[i] = jb_f32_to_f16(has_sign && i % 2 != 0 ? -magnitude : magnitude);
     }
@@ -214,7 +215,7 @@ static void fill_q6_k(struct jb_rng *rng, uint8_t *dst, uint64_t n, float sigma)
         int8_t q[256];
         fill_bytes(rng, &codes, q, sizeof q);
         for (int half = 0; half < 2; half++) {
-            const int8_t *v = q + 128 * half;
+            const int8_t *v = q + (ptrdiff_t)128 * half;
             for (int l = 0; l < 32; l++) {
                 block.ql[64 * half + l] = (uint8_t)((v[l] & 15) | ((v[l + 64] & 15) << 4));
                 block.ql[64 * half + 32 + l] =

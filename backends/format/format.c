@@ -222,7 +222,7 @@ static void decode_q4_k(const uint8_t *src, float *dst, uint64_t n)
             float scale;
             float min;
             q4_k_scale(block.scales, group, &scale, &min);
-            const uint8_t *q = block.q + 32 * (group / 2);
+            const uint8_t *q = block.q + (ptrdiff_t)32 * (group / 2);
             const int shift = 4 * (group % 2);
             float *out = dst + i + 32 * (uint64_t)group;
             for (int j = 0; j < 32; j++) {
@@ -245,10 +245,11 @@ static void decode_q6_k(const uint8_t *src, float *dst, uint64_t n)
             const int half = j / 128;
             const int r = j / 32 % 4;
             const int l = j % 32;
+            const size_t group = (size_t)j / 16;
             const int low = (block.ql[64 * half + 32 * (r % 2) + l] >> (r < 2 ? 0 : 4)) & 15;
             const int high = (block.qh[32 * half + l] >> (2 * r)) & 3;
             dst[i + (uint64_t)j] =
-                d * (float)block.scales[j / 16] * (float)((low | (high << 4)) - 32);
+                d * (float)block.scales[group] * (float)((low | (high << 4)) - 32);
         }
     }
 }

@@ -276,16 +276,14 @@ static enum jb_status index_names(struct jb_gguf *gguf)
     struct named *named = calloc((size_t)most + 1, sizeof *named);
     gguf->keys_by_name = calloc((size_t)gguf->n_keys + 1, sizeof *gguf->keys_by_name);
     gguf->tensors_by_name = calloc((size_t)gguf->n_tensors + 1, sizeof *gguf->tensors_by_name);
-    enum jb_status status = JB_OK;
     if (named == NULL || gguf->keys_by_name == NULL || gguf->tensors_by_name == NULL) {
-        status = jb_fail(JB_E_NOMEM, "%s: no memory for its index", gguf->name);
+        free(named);
+        return jb_fail(JB_E_NOMEM, "%s: no memory for its index", gguf->name);
     }
-    for (uint32_t i = 0; status == JB_OK && i < gguf->n_keys; i++) {
+    for (uint32_t i = 0; i < gguf->n_keys; i++) {
         named[i] = (struct named){gguf->keys[i].name, i};
     }
-    if (status == JB_OK) {
-        status = sort_names(gguf, named, gguf->n_keys, gguf->keys_by_name);
-    }
+    enum jb_status status = sort_names(gguf, named, gguf->n_keys, gguf->keys_by_name);
     for (uint32_t i = 0; status == JB_OK && i < gguf->n_tensors; i++) {
         named[i] = (struct named){gguf->tensors[i].name, i};
     }

@@ -27,7 +27,7 @@ static bool integer_of(const struct jb_gguf_key *key, int64_t *ret)
         *ret = v.u8;
         return true;
     case JB_GGUF_I8:
-        *ret = v.i8;
+        *ret = (int64_t)v.i8;
         return true;
     case JB_GGUF_U16:
         *ret = v.u16;

@@ -62,7 +62,7 @@ static enum jb_status read_count(const struct jb_gguf *gguf, const struct jb_hpa
                                  const char *suffix, uint32_t fallback, uint32_t max,
                                  uint32_t *ret_count)
 {
-    struct key_name name;
+    struct key_name name = {""};
     uint32_t count = fallback;
     const enum jb_status status = jb_gguf_u32(gguf, key_of(hp, suffix, &name), &count);
     if (status != JB_OK) {
@@ -80,7 +80,7 @@ static enum jb_status read_count(const struct jb_gguf *gguf, const struct jb_hpa
 static enum jb_status read_positive(const struct jb_gguf *gguf, const struct jb_hparams *hp,
                                     const char *suffix, float *value)
 {
-    struct key_name name;
+    struct key_name name = {""};
     const enum jb_status status = jb_gguf_f32(gguf, key_of(hp, suffix, &name), value);
     if (status == JB_OK && !(*value > 0.0f)) {
         return jb_fail(JB_E_FORMAT, "%s: key '%s': is missing or not above 0", gguf->name,
@@ -144,7 +144,7 @@ static enum jb_status read_dims(const struct jb_gguf *gguf, struct jb_hparams *h
 /* What the numbers of a dense llama do not describe is refused, not computed wrongly. */
 static enum jb_status refuse_others(const struct jb_gguf *gguf, struct jb_hparams *hp)
 {
-    struct key_name name;
+    struct key_name name = {""};
     uint32_t n_experts = 0;
     uint32_t window = 0;
     enum jb_status status = jb_gguf_u32(gguf, key_of(hp, "expert_count", &name), &n_experts);
@@ -183,7 +183,7 @@ static enum jb_status read_yarn(const struct jb_gguf *gguf, struct jb_hparams *h
 
 static enum jb_status read_scaling(const struct jb_gguf *gguf, struct jb_hparams *hp)
 {
-    struct key_name name;
+    struct key_name name = {""};
     struct jb_gguf_string type = {"", 0};
     enum jb_status status = jb_gguf_string(gguf, key_of(hp, "rope.scaling.type", &name), &type);
     if (status != JB_OK) {

@@ -151,11 +151,11 @@ static void shape_of(const struct jb_hparams *hp, enum jb_role role, uint32_t *r
 
 void jb_role_name(enum jb_role role, uint32_t layer, char ret_name[40])
 {
-    if (role < JB_ROLE_ATTN_NORM) {
-        (void)snprintf(ret_name, 40, "%s", names[role]);
-    } else {
-        (void)snprintf(ret_name, 40, "blk.%u.%s", layer, names[role]);
+    char block[16] = "";
+    if (role >= JB_ROLE_ATTN_NORM) {
+        (void)snprintf(block, sizeof block, "blk.%u.", layer);
     }
+    (void)snprintf(ret_name, 40, "%s%s", block, names[role]);
 }
 
 uint32_t jb_layout_count(const struct jb_hparams *hp)

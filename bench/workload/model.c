@@ -152,7 +152,7 @@ static enum jb_status bind_tensors(struct jb_model *model)
     if (status != JB_OK) {
         return status;
     }
-    model->entries = calloc(model->n_tensors, sizeof(*model->entries));
+    model->entries = calloc(model->n_tensors, sizeof(const struct jb_gguf_tensor *));
     if (model->entries == NULL) {
         return no_memory(model->gguf.name);
     }
@@ -198,8 +198,10 @@ static enum jb_status make_rope(struct jb_model *model, const char *source)
     bool has_factors = rope->scaling == JB_SCALING_LLAMA3;
     enum jb_status status = JB_OK;
     if (factors == NULL || model->inv_freq == NULL) {
-        status = no_memory(source);
-    } else if (model->gguf.data != NULL) {
+        free(factors);
+        return no_memory(source);
+    }
+    if (model->gguf.data != NULL) {
         status = read_rope_factors(model, factors, &has_factors);
     } else if (has_factors) {
         jb_rope_llama3_factors(rope, factors);

@@ -381,11 +381,9 @@ enum jb_status jb_synth(const struct jb_synth_args *args)
 {
     struct synth s = {.args = args};
     enum jb_status status = open_source(&s);
-    if (status == JB_OK) {
+    if (status == JB_OK && s.model != NULL) {
         status = choose_targets(&s);
-    }
-    if (status == JB_OK) {
-        status = write_all(&s);
+        status = status == JB_OK ? write_all(&s) : status;
     }
     free(s.targets);
     free(s.factors);
