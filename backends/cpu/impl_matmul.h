@@ -240,8 +240,7 @@ static ALWAYS_INLINE void quant_group(enum jb_dtype dtype, const uint32_t R, con
             }
         }
     }
-    UNROLL for (uint32_t b = 0; b < n_blocks; b++)
-    {
+    for (uint32_t b = 0; b < n_blocks; b++) {
         UNROLL for (uint32_t r = 0; r < R; r++)
         {
             const qcode code = load_codes(dtype, w + r * job->row_bytes, b);

@@ -3,7 +3,9 @@
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 /* Loops over a tile: the accumulators must become registers, also where the compiler is unsure. */
-#if defined(__clang__)
+#if defined(UNROLL)
+/* the scalar level has no registers to gain, and the compiler minutes to lose */
+#elif defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")

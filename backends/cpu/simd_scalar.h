@@ -11,6 +11,9 @@
 #include "backends/format/format.h"
 
 #define LANES 1u
+#ifndef UNROLL
+#define UNROLL
+#endif
 /* Tile of the float and of the integer matmul: rows x most columns. */
 #define FLOAT_ROWS 4u
 #define FLOAT_COLS 4u
