@@ -150,22 +150,27 @@ static enum jb_status read_file(const char *path, char **ret_text, size_t *ret_s
     return JB_OK;
 }
 
-static enum jb_status tokenize(const struct jb_vocab *vocab, const char *path, const char *text,
+static enum jb_status tokenize(const struct jb_model_info *info, const char *path, const char *text,
                                size_t size, int32_t **ret_ids, uint64_t *ret_n)
 {
     struct jb_tokenizer *tokenizer = NULL;
-    enum jb_status status = jb_tokenizer_create(vocab, &tokenizer);
+    int32_t *ids = NULL;
     uint32_t n = 0;
+    enum jb_status status = jb_tokenizer_create(info->vocab, &tokenizer);
     if (status == JB_OK) {
-        status = jb_tokenizer_encode(tokenizer, text, size, true, false, ret_ids, &n);
+        status = jb_tokenizer_encode(tokenizer, text, size, true, false, &ids, &n);
     }
     jb_tokenizer_free(tokenizer);
-    if (status == JB_OK && n == 0) {
-        free(*ret_ids);
+    if (status != JB_OK) {
+        return jb_fail(status, "%s: %s", info->path, jb_reason());
+    }
+    if (n == 0) {
+        free(ids);
         return jb_fail(JB_E_INVAL, "%s: the text is empty", path);
     }
+    *ret_ids = ids;
     *ret_n = n;
-    return status;
+    return JB_OK;
 }
 
 static enum jb_status write_logits(const char *path, const float *logits, uint32_t n)
@@ -244,7 +249,7 @@ static int evaluate(const struct options *options, const struct jb_model_info *i
     enum jb_status status = read_file(path, &text, &size);
     if (status == JB_OK) {
         status = options->ids != NULL ? jb_ids_parse(text, size, path, plan->vocab, &ids, &n_ids)
-                                      : tokenize(info->vocab, path, text, size, &ids, &n_ids);
+                                      : tokenize(info, path, text, size, &ids, &n_ids);
     }
     free(text);
     if (status == JB_OK && options->ids != NULL && n_ids > plan->max_context) {

@@ -97,13 +97,13 @@ enum jb_status jb_eval(const struct jb_eval_args *args, struct jb_eval_result *r
                                       .execution = JB_EXECUTE_FUNCTIONAL};
     float *logits = calloc((size_t)JB_EVAL_CHUNK * args->plan->vocab, sizeof *logits);
     struct jb_device *dev = calloc(1, args->backend->device_size);
-    enum jb_status status = JB_OK;
     if (logits == NULL || dev == NULL) {
-        status = jb_fail(JB_E_NOMEM, "no memory for the logits of %u tokens of a vocabulary of %u",
-                         JB_EVAL_CHUNK, args->plan->vocab);
-    } else {
-        status = args->backend->open(dev, args->open);
+        free(logits);
+        free(dev);
+        return jb_fail(JB_E_NOMEM, "no memory for the logits of %u tokens of a vocabulary of %u",
+                       JB_EVAL_CHUNK, args->plan->vocab);
     }
+    enum jb_status status = args->backend->open(dev, args->open);
     if (status == JB_OK) {
         status = args->backend->load(dev, &load);
         if (status == JB_OK) {
