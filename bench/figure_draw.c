@@ -35,9 +35,12 @@ static void put(struct text *text, const char *fmt, ...)
     if (!text->has_failed && n >= 0 && text->used + (size_t)n + 1 > text->capacity) {
         const size_t capacity = 2 * (text->used + (size_t)n + 1);
         char *grown = realloc(text->bytes, capacity);
-        text->has_failed = grown == NULL;
-        text->bytes = grown != NULL ? grown : text->bytes;
-        text->capacity = grown != NULL ? capacity : text->capacity;
+        if (grown == NULL) {
+            text->has_failed = true;
+        } else {
+            text->bytes = grown;
+            text->capacity = capacity;
+        }
     }
     if (!text->has_failed && n >= 0) {
         (void)vsnprintf(text->bytes + text->used, text->capacity - text->used, fmt, again);
@@ -409,7 +412,7 @@ static enum jb_status name_files(const char *figure_path, struct work *work)
 static enum jb_status run_gnuplot(const struct jb_figure *figure, const struct work *work,
                                   const char *terminal, const char *output)
 {
-    char folder[PATH_MAX_BYTES];
+    char folder[PATH_MAX_BYTES] = "";
     enum jb_status status = find_scripts(figure->kind, folder);
     if (status != JB_OK) {
         return status;

@@ -485,7 +485,7 @@ enum jb_status jb_figure_of_groups(const struct jb_figure_wish *wish, const stru
     if (phase_index(wish->phase) == COUNT(phases)) {
         return jb_fail(JB_E_INVAL, "phase '%.32s' is none of prefill, decode, total", wish->phase);
     }
-    choice.groups = calloc(n + 1, sizeof *choice.groups);
+    choice.groups = calloc(n + 1, sizeof(void *));
     if (choice.groups == NULL) {
         return jb_fail(JB_E_NOMEM, "no memory for a figure of %llu groups", (unsigned long long)n);
     }

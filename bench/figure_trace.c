@@ -124,7 +124,7 @@ static void end_header(struct reader *r)
 
 static bool grow(void **items, uint64_t *capacity, uint64_t n, size_t size)
 {
-    if (n < *capacity) {
+    if (*items != NULL && n < *capacity) {
         return true;
     }
     const uint64_t wanted = *capacity == 0 ? 256 : 2 * *capacity;
@@ -200,7 +200,7 @@ static void take_sample(struct reader *r, double time_s, double value)
 
 static void end_row(struct reader *r)
 {
-    double time_s, value;
+    double time_s = 0.0, value = 0.0;
     if (r->n_cells != r->n_fields) {
         refuse(r, "another number of cells than the header has, from", r->cells[TIME]);
         return;

@@ -11,10 +11,10 @@
 #define REAL JB_COLUMN_REAL
 #define JB_COLUMN(name_, type_, unit_, may_be_empty_, meaning_)                                    \
     {.name = #name_,                                                                               \
-     .unit = unit_,                                                                                \
-     .meaning = meaning_,                                                                          \
-     .type = type_,                                                                                \
-     .may_be_empty = may_be_empty_,                                                                \
+     .unit = (unit_),                                                                              \
+     .meaning = (meaning_),                                                                        \
+     .type = (type_),                                                                              \
+     .may_be_empty = (may_be_empty_),                                                              \
      .offset = offsetof(struct jb_record, name_),                                                  \
      .size = sizeof(((struct jb_record *)0)->name_)},
 static const struct jb_column columns[] = {

@@ -113,7 +113,7 @@ static void end_header(struct reader *reader)
         }
     }
     struct jb_table *table = &reader->table;
-    table->extra_names = calloc(reader->n_fields, sizeof *table->extra_names);
+    table->extra_names = calloc((size_t)reader->n_fields + 1, sizeof *table->extra_names);
     if (table->extra_names == NULL) {
         no_memory(reader);
         return;

@@ -47,7 +47,8 @@ static bool is_same(const struct jb_record *a, const struct jb_record *b, const 
     for (size_t i = 0; i < n; i++) {
         const struct jb_column *column = jb_column_find(names[i]);
         const size_t size = cell_size(a, column);
-        if (size != cell_size(b, column) || memcmp(member(a, column), member(b, column), size)) {
+        if (size != cell_size(b, column) ||
+            memcmp(member(a, column), member(b, column), size) != 0) {
             return false;
         }
     }
@@ -150,7 +151,7 @@ static bool assign(struct grouping *g, const struct jb_table *table)
         const uint64_t slot = hash_of(row) & (g->n_slots - 1);
         /* The oldest match wins, so that the outcome does not depend on the chain's order. */
         uint64_t match = 0;
-        for (uint64_t at = g->first[slot]; at != 0; at = g->next[at - 1]) {
+        for (uint64_t at = g->first[slot]; at != 0 && g->groups != NULL; at = g->next[at - 1]) {
             match = is_one_group(&g->groups[at - 1].key, row) ? at : match;
         }
         if (match == 0) {

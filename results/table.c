@@ -47,7 +47,8 @@ static bool copy_names(struct jb_table *wide, const struct jb_table *from)
 
 enum jb_status jb_table_append(struct jb_table *table, const struct jb_table *more)
 {
-    struct jb_table wide = {.n_rows = table->n_rows + more->n_rows};
+    const uint64_t n_rows = table->n_rows + more->n_rows;
+    struct jb_table wide = {.n_rows = n_rows};
     wide.rows = calloc(wide.n_rows + 1, sizeof *wide.rows);
     wide.extra_names = calloc((size_t)table->n_extra + more->n_extra + 1, sizeof *wide.extra_names);
     bool is_done = wide.rows != NULL && wide.extra_names != NULL && copy_names(&wide, table) &&
@@ -60,7 +61,7 @@ enum jb_status jb_table_append(struct jb_table *table, const struct jb_table *mo
     if (!is_done) {
         jb_table_free(&wide);
         return jb_fail(JB_E_NOMEM, "no memory to join tables of %llu rows",
-                       (unsigned long long)(table->n_rows + more->n_rows));
+                       (unsigned long long)n_rows);
     }
     if (table->n_rows > 0) {
         memcpy(wide.rows, table->rows, table->n_rows * sizeof *wide.rows);

@@ -18,7 +18,9 @@ static void swap_point(char *text, size_t capacity, const char *from, const char
         return;
     }
     memmove(at + n_to, at + n_from, strlen(at + n_from) + 1);
-    memcpy(at, to, n_to);
+    for (size_t i = 0; i < n_to; i++) {
+        at[i] = to[i];
+    }
 }
 
 void jb_real_print(double value, char ret_text[JB_NUMBER_MAX])
@@ -163,8 +165,7 @@ static bool is_blank(char c)
 size_t jb_csv_cell(char *to, size_t capacity, const char *text)
 {
     char clean[JB_CELL_MAX];
-    size_t size = strlen(text);
-    size = size < sizeof clean ? size : sizeof clean;
+    const size_t size = strnlen(text, sizeof clean);
     memcpy(clean, text, size);
     for (size_t bad = jb_utf8_valid(clean, size); bad < size;
          bad += jb_utf8_valid(clean + bad, size - bad)) {
@@ -187,5 +188,6 @@ size_t jb_csv_cell(char *to, size_t capacity, const char *text)
 void jb_csv_put(FILE *out, const char *text)
 {
     char cell[2 * JB_CELL_MAX + 2];
-    (void)fwrite(cell, 1, jb_csv_cell(cell, sizeof cell, text), out);
+    const size_t size = jb_csv_cell(cell, sizeof cell, text);
+    (void)fwrite(cell, 1, size, out);
 }

@@ -81,7 +81,7 @@ static const char *differing_column(const struct jb_record *a, const struct jb_r
             double u, v;
             memcpy(&u, x, sizeof u);
             memcpy(&v, y, sizeof v);
-            is_same = (isnan(u) && isnan(v)) || memcmp(&u, &v, sizeof u) == 0;
+            is_same = (isnan(u) && isnan(v)) || (u == v && signbit(u) == signbit(v));
         }
         if (!is_same) {
             return c->name;
