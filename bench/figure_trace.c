@@ -50,6 +50,7 @@ struct series {
     char name[2 * CELL], unit[CELL], evidence[CELL];
     struct point *points;
     uint64_t n, capacity;
+    double last_s; /* of the newest point */
 };
 
 /* A window of the run: neighbouring rows of one phase, batch and repetition. */
@@ -191,11 +192,12 @@ static void take_sample(struct reader *r, double time_s, double value)
         no_memory(r);
         return;
     }
-    if (series->n > 0 && time_s < series->points[series->n - 1].time_s) {
+    if (series->n > 0 && time_s < series->last_s) {
         refuse(r, "time runs backwards for", name);
         return;
     }
     series->points[series->n++] = (struct point){time_s, value};
+    series->last_s = time_s;
 }
 
 static void end_row(struct reader *r)
