@@ -90,8 +90,9 @@ static enum jb_status find_backends(struct session *session)
         }
         uint32_t at = session->n_backends++;
         if (strcmp(backend->name, "refops") == 0) {
-            memmove(session->backends + 1, session->backends, at * sizeof *session->backends);
-            at = 0;
+            for (; at > 0; at--) {
+                session->backends[at] = session->backends[at - 1];
+            }
         }
         session->backends[at] = backend;
     }
@@ -214,7 +215,8 @@ static enum jb_status open_outputs(struct session *session)
         session_note(session, "%s: cut a torn last line of %llu bytes", args->output,
                      (unsigned long long)cut_bytes);
     }
-    if (status == JB_OK && strcmp(args->output, "-") != 0 && strcmp(args->output, "/dev/null")) {
+    if (status == JB_OK && strcmp(args->output, "-") != 0 &&
+        strcmp(args->output, "/dev/null") != 0) {
         status = jb_ids_create(args->output, &session->ids);
     }
     if (status == JB_OK && args->trace != NULL) {

@@ -124,7 +124,7 @@ static void put_simd(struct jb_record *record)
     char name[16] = "";
     enum jb_simd level;
     if (open != NULL && strlen(open) > 2 && strlen(open) < sizeof name) {
-        memcpy(name, open + 1, strlen(open) - 2);
+        (void)snprintf(name, sizeof name, "%.*s", (int)strlen(open) - 2, open + 1);
     }
     if (jb_simd_by_name(name, &level)) {
         PUT(record->simd, jb_simd_name(level));

@@ -110,8 +110,8 @@ enum jb_status jb_measure_idle(struct jb_measure *measure)
     measure_begin(measure);
     const double begin_s = now_s(measure);
     const double end_s = begin_s + pick_idle_s(measure);
-    for (double at_s = begin_s; at_s < end_s && !is_stopped; at_s = now_s(measure)) {
-        const double next_s = at_s + JB_SAMPLE_INTERVAL_S;
+    while (now_s(measure) < end_s && !is_stopped) {
+        const double next_s = now_s(measure) + JB_SAMPLE_INTERVAL_S;
         measure->clock.sleep_until(measure->clock.ctx, next_s < end_s ? next_s : end_s);
         is_stopped = measure->is_stopped != NULL && measure->is_stopped(measure->stop_ctx);
     }
