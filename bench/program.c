@@ -8,14 +8,6 @@
 #include "jb_commit.h"
 #include "jb_config.h"
 
-/* Commands land one by one. */
-#pragma weak jb_cmd_run
-#pragma weak jb_cmd_summary
-#pragma weak jb_cmd_plot
-#pragma weak jb_cmd_doctor
-#pragma weak jb_cmd_eval
-#pragma weak jb_cmd_synth
-
 static const struct jb_command commands[] = {
     {"run", "Run the workload on one or more backends; one CSV row a repetition and phase",
      jb_cmd_run},
@@ -52,7 +44,7 @@ static void print_help(FILE *out)
 static int run_command(int argc, char **argv)
 {
     for (int i = 0; i < N_COMMANDS; i++) {
-        if (strcmp(argv[0], commands[i].name) == 0 && commands[i].run != NULL) {
+        if (strcmp(argv[0], commands[i].name) == 0) {
             return commands[i].run(argc, argv);
         }
     }
