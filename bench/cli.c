@@ -16,6 +16,10 @@ void jb_cli_error(const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    /* What a user typed may hold line breaks; an error is one line. */
+    for (char *c = text; *c != '\0'; c++) {
+        *c = *c == '\n' || *c == '\r' ? ' ' : *c;
+    }
     (void)fprintf(stderr, "joulebench: error: %s\n", text);
 }
 

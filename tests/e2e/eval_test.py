@@ -140,6 +140,7 @@ def refusals(model):
     refused("a model that is not there", 2, ["none.gguf"], "eval", "--model", "none.gguf", "--ids",
             "some.ids")
     refused("an option that is not there", 2, ["--wrong"], *base, "--wrong")
+    refused("a line break in an option", 2, ["--wr ong"], *base, "--wr\nong")
     refused("an option without its value", 2, ["--ids"], *base, "--ids")
     refused("a word too much", 2, ["'more'"], *base, "--ids", "some.ids", "more")
     refused("no threads", 2, ["--threads", "'0'"], *base, "--ids", "some.ids", "--threads", "0")

@@ -88,19 +88,29 @@ static int split(char *text, size_t size, char **ret_argv)
     return argc;
 }
 
-/* One "joulebench: error: " line, no more and no less; its text becomes the reason. */
+/* Just one line that starts as errors do; what follows becomes the reason. */
 static enum jb_status judge(int exit_code, const char *said)
 {
     static const char head[] = "joulebench: error: ";
     if (exit_code == JB_EXIT_OK || exit_code == JB_EXIT_INVALID) {
         return JB_OK;
     }
-    const char *first = strstr(said, head);
-    if (exit_code < 0 || exit_code > 4 || first == NULL || strstr(first + 1, head) != NULL) {
+    int n_errors = 0;
+    const char *text = "";
+    for (const char *line = said, *end;; line = end + 1) {
+        end = strchr(line, '\n');
+        if (strncmp(line, head, sizeof head - 1) == 0) {
+            n_errors++;
+            text = line + sizeof head - 1;
+        }
+        if (end == NULL) {
+            break;
+        }
+    }
+    if (exit_code < 0 || exit_code > 4 || n_errors != 1) {
         (void)dprintf(real_stderr, "exit %d, and on stderr:\n%s\n", exit_code, said);
         return jb_fail(JB_E_INVAL, "%s", "");
     }
-    const char *text = first + sizeof head - 1;
     return jb_fail(JB_E_INVAL, "%.*s", (int)strcspn(text, "\n"), text);
 }
 

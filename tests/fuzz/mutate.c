@@ -21,7 +21,12 @@
 #include "tests/fuzz/mutator.h"
 #include "tests/fuzz/target.h"
 
-enum { MAX_SEEDS = 256, MAX_JOBS = 16, HANG_S = 20, MAX_REPORTS = 5, FAULT_EXIT = 3 };
+enum { MAX_SEEDS = 256, MAX_JOBS = 16, MAX_REPORTS = 5, FAULT_EXIT = 3 };
+
+/* Generous: a sanitizer on a busy machine. */
+#ifndef JB_FUZZ_HANG_S
+#define JB_FUZZ_HANG_S 20
+#endif
 
 /* The build lists them: T(gguf),T(ids),... */
 #define T(name) &jb_fuzz_##name
@@ -84,7 +89,7 @@ static void work(const struct jb_fuzz_target *target, const struct jb_fuzz_seed 
         }
         memcpy(exact, data, size);
         enum jb_status status = JB_OK;
-        (void)alarm(HANG_S);
+        (void)alarm(JB_FUZZ_HANG_S);
         const bool is_good = jb_fuzz_run(target, exact, size, &status, progress->complaint,
                                          sizeof progress->complaint);
         (void)alarm(0);
@@ -104,7 +109,7 @@ static void work(const struct jb_fuzz_target *target, const struct jb_fuzz_seed 
 static void describe(int wait_status, const struct progress *progress, char ret_text[1100])
 {
     if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGALRM) {
-        (void)snprintf(ret_text, 1100, "hangs (more than %d s)", HANG_S);
+        (void)snprintf(ret_text, 1100, "hangs (more than %d s)", JB_FUZZ_HANG_S);
     } else if (WIFSIGNALED(wait_status)) {
         (void)snprintf(ret_text, 1100, "crashes (signal %d)", WTERMSIG(wait_status));
     } else if (WEXITSTATUS(wait_status) == FAULT_EXIT) {

@@ -37,5 +37,8 @@ uint8_t *jb_fuzz_read(const char *path, size_t *ret_size);
 
 extern const struct jb_fuzz_target jb_fuzz_gguf, jb_fuzz_tokenizer, jb_fuzz_results, jb_fuzz_trace,
     jb_fuzz_device, jb_fuzz_cli, jb_fuzz_ids;
+/* Broken on purpose (fuzz_broken.c). */
+extern const struct jb_fuzz_target jb_fuzz_crash, jb_fuzz_hang, jb_fuzz_mute, jb_fuzz_placeless,
+    jb_fuzz_good;
 
 #endif
