@@ -131,6 +131,35 @@ def inputs(model, oracle):
             "--logits", "none/l.csv")
 
 
+def synth(oracle):
+    """A file that synth converts or makes is one that eval reads, with the likelihood it should have."""
+    source = os.path.join(SHARED, "stories260K-f32.gguf")
+    for name, limit in (("f16", 0.003), ("q8_0", 0.003), ("q4_0", 0.02)):
+        made = run("synth", "--from", source, "--format", name, "-o", name + ".gguf")
+        row = row_of(run("eval", "--model", name + ".gguf", "--ids", "ref.ids", "--backend", "refops"))
+        truth = oracle["files"]["stories260K-%s.gguf" % name]["mean_nll_over_ref_ids"]
+        point("synth --from f32 to %s keeps the oracle's likelihood" % name,
+              made.returncode == 0 and row is not None and row["format"] == name and
+              abs(float(row["nll"]) - truth) <= limit, "%s\n%s, oracle %s" % (made.stderr, row, truth))
+    size = os.path.getsize("f16.gguf")
+    refused("synth over an existing file", 2, ["f16.gguf", "--force"], "synth", "--from", source,
+            "--format", "q8_0", "-o", "f16.gguf")
+    point("the existing file is untouched", os.path.getsize("f16.gguf") == size)
+    done = run("synth", "--from", source, "--format", "q8_0", "-o", "f16.gguf", "--force")
+    point("--force replaces it", done.returncode == 0 and os.path.getsize("f16.gguf") < size,
+          done.stderr)
+    made = run("synth", "--model", "tiny", "--format", "q8_0", "-o", "tiny.gguf", "--seed", "7")
+    write("shape.ids", "1 2 3 4 5 6 7 8")
+    rows = [row_of(run("eval", "--model", m, "--format", "q8_0", "--seed", "7", "--ids", "shape.ids",
+                       "--backend", "refops")) for m in ("tiny", "tiny.gguf")]
+    point("a shape and the file that synth makes of it give the same likelihood",
+          made.returncode == 0 and None not in rows and rows[0]["nll"] == rows[1]["nll"],
+          "%s %s" % (made.stderr, rows))
+    refused("synth without a format", 2, ["--format"], "synth", "--model", "tiny", "-o", "x.gguf")
+    refused("synth of an unknown shape", 2, ["tinny"], "synth", "--model", "tinny", "--format",
+            "q8_0", "-o", "x.gguf")
+
+
 def refusals(model):
     base = ("eval", "--model", model)
     write("some.ids", "1 2 3")
@@ -186,6 +215,7 @@ def main():
             oracle = json.load(open(os.path.join(SHARED, "oracle.json")))
             numbers(oracle)
             inputs(model, oracle)
+            synth(oracle)
         else:
             skip("numbers against the oracle", "no shared models in " + SHARED)
         os.chdir("/")

@@ -21,35 +21,48 @@ struct book {
     char pre[16];
 };
 
-static void read_head(struct book *book, const char *line)
+/* The head's words in order; what is missing keeps its start value. */
+static void read_head(struct book *book, char *line)
 {
-    int kind = 0, bos = -1, eos = -1, unk = -1;
-    unsigned flags = 0;
-    (void)sscanf(line, "%d %15s %d %d %d %u", &kind, book->pre, &bos, &eos, &unk, &flags);
-    book->vocab.kind = kind == 1 ? JB_VOCAB_SPM : kind == 2 ? JB_VOCAB_BPE : JB_VOCAB_NONE;
-    book->vocab.bos_id = bos;
-    book->vocab.eos_id = eos;
-    book->vocab.unk_id = unk;
-    book->vocab.adds_bos = (flags & 1u) != 0;
-    book->vocab.adds_space_prefix = (flags & 2u) != 0;
+    long numbers[5] = {0, -1, -1, -1, 0}; /* kind, bos, eos, unk, flags */
+    int n = 0;
+    for (char *word = strtok(line, " "); word != NULL && n < 6; word = strtok(NULL, " "), n++) {
+        if (n == 1) {
+            (void)snprintf(book->pre, sizeof book->pre, "%s", word);
+        } else {
+            numbers[n < 1 ? n : n - 1] = strtol(word, NULL, 10);
+        }
+    }
+    book->vocab.kind = numbers[0] == 1   ? JB_VOCAB_SPM
+                       : numbers[0] == 2 ? JB_VOCAB_BPE
+                                         : JB_VOCAB_NONE;
+    book->vocab.bos_id = (int32_t)numbers[1];
+    book->vocab.eos_id = (int32_t)numbers[2];
+    book->vocab.unk_id = (int32_t)numbers[3];
+    book->vocab.adds_bos = (numbers[4] & 1) != 0;
+    book->vocab.adds_space_prefix = (numbers[4] & 2) != 0;
     book->vocab.pre = strcmp(book->pre, "-") == 0 ? NULL : book->pre;
 }
 
 static void read_line(struct book *book, const char *line, size_t size)
 {
-    int type = 0, used = 0;
-    float score = 0;
     if (line[0] == 'M' && size >= 2 && book->vocab.n_merges < MAX_LINES) {
         const uint32_t n = book->vocab.n_merges++;
         book->merges[n] = line + 2;
         book->merge_sizes[n] = (uint32_t)size - 2;
-    } else if (book->vocab.n_tokens < MAX_LINES &&
-               sscanf(line, "%d %f%n", &type, &score, &used) == 2 && (size_t)used < size) {
+        return;
+    }
+    char *after_type = NULL, *after_score = NULL;
+    const long type = strtol(line, &after_type, 10);
+    const float score = strtof(after_type, &after_score);
+    const size_t used = (size_t)(after_score - line);
+    if (after_type != line && after_score != after_type && used < size &&
+        book->vocab.n_tokens < MAX_LINES) {
         const uint32_t n = book->vocab.n_tokens++;
         book->types[n] = (uint8_t)type;
         book->scores[n] = score;
         book->pieces[n] = line + used + 1;
-        book->sizes[n] = (uint32_t)(size - (size_t)used - 1);
+        book->sizes[n] = (uint32_t)(size - used - 1);
     }
 }
 

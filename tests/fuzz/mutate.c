@@ -143,7 +143,7 @@ static pid_t start(const struct jb_fuzz_target *target, const struct jb_fuzz_see
 static uint64_t run_jobs(const struct jb_fuzz_target *target, const struct jb_fuzz_seed *seeds,
                          uint32_t n_seeds, uint64_t first, uint64_t count)
 {
-    pid_t children[MAX_JOBS];
+    pid_t children[MAX_JOBS] = {0};
     uint64_t n_faults = 0, n_running = 0;
     for (uint64_t job = 0; job < run.jobs; job++) {
         run.progress[job] = (struct progress){.next = first + job};
@@ -198,14 +198,14 @@ static bool run_target(int point, const struct jb_fuzz_target *target, uint64_t 
         n_taken += run.progress[job].n_taken;
         n_refused += run.progress[job].n_refused;
     }
+    const uint64_t n_inputs = n_taken + n_refused + n_faults;
     for (uint32_t i = 0; i < n_seeds; i++) {
         free((void *)seeds[i].data);
     }
     (void)fprintf(
         run.out, "%sok %d - %s: %llu inputs, %llu refused with a reason, %llu taken, %llu faults\n",
-        n_faults > 0 ? "not " : "", point, target->name,
-        (unsigned long long)(n_taken + n_refused + n_faults), (unsigned long long)n_refused,
-        (unsigned long long)n_taken, (unsigned long long)n_faults);
+        n_faults > 0 ? "not " : "", point, target->name, (unsigned long long)n_inputs,
+        (unsigned long long)n_refused, (unsigned long long)n_taken, (unsigned long long)n_faults);
     (void)fflush(run.out);
     return n_faults == 0;
 }

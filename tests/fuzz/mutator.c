@@ -10,7 +10,6 @@ struct input {
     struct jb_rng rng;
     const struct jb_fuzz_seed *seeds;
     uint32_t n_seeds;
-    int form;
 };
 
 static const uint64_t nasty_numbers[] = {0,
@@ -40,7 +39,7 @@ static const uint64_t nasty_numbers[] = {0,
 
 #define WORD(text)                                                                                 \
     {                                                                                              \
-        text, sizeof text - 1                                                                      \
+        (text), sizeof(text) - 1                                                                   \
     }
 static const struct {
     const char *text;
@@ -305,8 +304,8 @@ static mutation *const for_text[] = {put_word,    put_word,    put_word,  put_wo
 size_t jb_fuzz_mutate(const struct jb_fuzz_target *target, const struct jb_fuzz_seed *seeds,
                       uint32_t n_seeds, uint64_t seed, uint64_t number, uint8_t *ret_data)
 {
-    struct input input = {
-        .data = ret_data, .seeds = seeds, .n_seeds = n_seeds, .form = (int)target->form};
+    struct input input = {.seeds = seeds, .n_seeds = n_seeds};
+    input.data = ret_data;
     jb_rng_seed(&input.rng, seed, number);
     const struct jb_fuzz_seed *start = &seeds[below(&input, n_seeds)];
     input.size = start->size < JB_FUZZ_LARGEST ? start->size : JB_FUZZ_LARGEST;

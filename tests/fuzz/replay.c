@@ -7,13 +7,15 @@
 
 #include "tests/fuzz/target.h"
 
+enum { MAX_FILES = 1024 };
+static uint8_t *inputs[MAX_FILES];
+static size_t sizes[MAX_FILES];
+
 int main(int argc, char **argv)
 {
     char sandbox[64], complaint[1024];
-    uint8_t **inputs = calloc((size_t)argc, sizeof *inputs);
-    size_t *sizes = calloc((size_t)argc, sizeof *sizes);
-    if (argc < 2 || inputs == NULL || sizes == NULL) {
-        (void)fprintf(stderr, "usage: replay FILE...\n");
+    if (argc < 2 || argc > MAX_FILES) {
+        (void)fprintf(stderr, "usage: replay FILE... (at most %d)\n", MAX_FILES - 1);
         return 2;
     }
     for (int i = 1; i < argc; i++) {
@@ -47,7 +49,5 @@ int main(int argc, char **argv)
     }
     (void)fclose(out);
     jb_fuzz_leave_sandbox(sandbox);
-    free(inputs);
-    free(sizes);
     return n_failed > 0;
 }
