@@ -149,7 +149,7 @@ static enum jb_status build_merges(struct jb_bpe *bpe)
     bpe->merge_mask = n_places - 1;
     memset(bpe->merges, 0xff, n_places * sizeof *bpe->merges);
     for (uint32_t rank = 0; rank < bpe->vocab->n_merges; rank++) {
-        struct merge merge;
+        struct merge merge = {0};
         const enum jb_status status = read_merge(bpe, rank, &merge);
         if (status != JB_OK) {
             return status;

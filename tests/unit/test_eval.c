@@ -87,13 +87,9 @@ static enum jb_status run(const int32_t *ids, uint64_t n, uint32_t window, float
     const int nan_at = seen.nan_at;
     memset(&seen, 0, sizeof seen);
     seen.nan_at = nan_at;
-    const struct jb_eval_args args = {.plan = &plan,
-                                      .backend = &fake,
-                                      .open = &open,
-                                      .ids = ids,
-                                      .n_ids = n,
-                                      .window = window,
-                                      .ret_logits = logits};
+    struct jb_eval_args args = {
+        .plan = &plan, .backend = &fake, .open = &open, .ids = ids, .n_ids = n, .window = window};
+    args.ret_logits = logits;
     return jb_eval(&args, ret);
 }
 

@@ -237,9 +237,8 @@ static void alphabet(char ret_chars[256][4])
     }
 }
 
-#define SP "\xc4\xa0" /* U+0120: the space in GPT-2's alphabet */
-
-/* Byte b has id b; merges and what they make follow from 256 on. */
+/* Byte b has id b; merges and what they make follow from 256 on. C4 A0 is U+0120, the space in
+ * GPT-2's alphabet. */
 static struct book *bpe_book(const char *pre)
 {
     struct book *book = book_new(1);
@@ -248,11 +247,28 @@ static struct book *bpe_book(const char *pre)
     for (int byte = 0; byte < 256; byte++) {
         (void)add_text(book, chars[byte], 0, 1);
     }
-    const char *const merges[] = {
-        "b c",  "a b", SP " a", "ab c", "a bc", "1 2", SP " " SP, "' s", "\xc3\x83 \xc2\xa9",
-        "12 3", "1 23"};
-    const char *const made[] = {
-        "bc", "ab", SP "a", "abc", "abc", "12", SP SP, "'s", "\xc3\x83\xc2\xa9", "123", "123"};
+    const char *const merges[] = {"b c",
+                                  "a b",
+                                  "\xc4\xa0 a",
+                                  "ab c",
+                                  "a bc",
+                                  "1 2",
+                                  "\xc4\xa0 \xc4\xa0",
+                                  "' s",
+                                  "\xc3\x83 \xc2\xa9",
+                                  "12 3",
+                                  "1 23"};
+    const char *const made[] = {"bc",
+                                "ab",
+                                "\xc4\xa0\x61",
+                                "abc",
+                                "abc",
+                                "12",
+                                "\xc4\xa0\xc4\xa0",
+                                "'s",
+                                "\xc3\x83\xc2\xa9",
+                                "123",
+                                "123"};
     for (size_t i = 0; i < sizeof merges / sizeof merges[0]; i++) {
         if (i == 0 || strcmp(made[i], made[i - 1]) != 0) {
             (void)add_text(book, made[i], 0, 1);
