@@ -27,6 +27,28 @@ struct jb_device {
 /* One for each fixed buffer of allocate(), then slots and scratch. */
 #define FIXED_BLOCKS 16u
 
+static const struct jb_option options[] = {
+    {.key = "activations",
+     .unit = "",
+     .fallback = "i16",
+     .help = "how inputs meet quantised weights: i16, two int8 terms, ids as on refops; or i8, "
+             "faster, with logits off by some 3 % of their spread"},
+    {.key = NULL},
+};
+
+static enum jb_status read_terms(const struct jb_open_args *args, uint32_t *ret_n_terms)
+{
+    const char *text = options[0].fallback;
+    for (uint32_t i = 0; i < args->n_settings; i++) {
+        text = strcmp(args->settings[i].key, options[0].key) == 0 ? args->settings[i].value : text;
+    }
+    if (strcmp(text, "i16") != 0 && strcmp(text, "i8") != 0) {
+        return jb_fail(JB_E_INVAL, "cpu: --set activations=%s: i16 and i8 are known", text);
+    }
+    *ret_n_terms = strcmp(text, "i16") == 0 ? 2 : 1;
+    return JB_OK;
+}
+
 static enum jb_status cpu_probe(const struct jb_open_args *args, struct jb_probe *ret_probe)
 {
     if (args->device != NULL) {
@@ -34,14 +56,18 @@ static enum jb_status cpu_probe(const struct jb_open_args *args, struct jb_probe
                        args->device);
     }
     struct jb_host host;
-    const enum jb_status status = jb_host_read(&host);
+    uint32_t n_terms = 0;
+    enum jb_status status = read_terms(args, &n_terms);
+    if (status == JB_OK) {
+        status = jb_host_read(&host);
+    }
     if (status != JB_OK) {
         return status;
     }
     struct jb_probe probe = {
         .platform = JB_CPU, .n_devices = 1, .memory_bytes = jb_memory_total_bytes()};
-    snprintf(probe.device, sizeof(probe.device), "%.100s (%s)", host.cpu_model,
-             jb_simd_name(jb_cpu_kernels_for(jb_host_simd())->level));
+    snprintf(probe.device, sizeof(probe.device), "%.100s (%s%s)", host.cpu_model,
+             jb_simd_name(jb_cpu_kernels_for(jb_host_simd())->level), n_terms == 1 ? ", i8" : "");
     *ret_probe = probe;
     return JB_OK;
 }
@@ -51,6 +77,10 @@ static enum jb_status cpu_open(struct jb_device *dev, const struct jb_open_args 
     if (args->device != NULL) {
         return jb_fail(JB_E_NODEV, "cpu: there is no device '%s'; leave --device out for this CPU",
                        args->device);
+    }
+    const enum jb_status status = read_terms(args, &dev->exec.n_terms);
+    if (status != JB_OK) {
+        return status;
     }
     dev->exec.kernels = jb_cpu_kernels_for(jb_host_simd());
     dev->exec.n_workers = args->n_threads;
@@ -177,7 +207,7 @@ static void take_buffers(struct taker *taker, const struct jb_load_args *load)
     exec->kv_row_bytes = jb_format_row_bytes(plan->kv_dtype, plan->head_dim);
     exec->weights = take(taker, plan->n_tensors, sizeof(*exec->weights));
     exec->slots = take(taker, plan->n_slots, sizeof(*exec->slots));
-    exec->records = take(taker, rows, jb_cpu_record_bytes(record_cols));
+    exec->records = take(taker, rows * exec->n_terms, jb_cpu_record_bytes(record_cols));
     exec->kv = take(taker, kv_rows, exec->kv_row_bytes);
     exec->rope = take(taker, (uint64_t)load->max_tokens * plan->rope.n_dims, sizeof(float));
     exec->scratch = take(taker, exec->n_workers, sizeof(*exec->scratch));
@@ -188,8 +218,11 @@ static void take_buffers(struct taker *taker, const struct jb_load_args *load)
     exec->outputs = take(taker, load->max_outputs, sizeof(*exec->outputs));
     const uint64_t attention =
         jb_cpu_attention_scratch(plan->n_heads / plan->n_kv_heads, plan->head_dim);
+    const uint64_t products = exec->n_terms == 2 ? rows * 2 * JB_CPU_TERM_ROWS : 0;
+    uint64_t scratch = attention > row_cols ? attention : row_cols;
+    scratch = products > scratch ? products : scratch;
     for (uint32_t i = 0; i < exec->n_workers && !taker->is_short; i++) {
-        exec->scratch[i] = take(taker, attention > row_cols ? attention : row_cols, sizeof(float));
+        exec->scratch[i] = take(taker, scratch, sizeof(float));
     }
     for (uint32_t i = 0; i < plan->n_slots && !taker->is_short; i++) {
         const struct jb_slot *slot = &plan->slots[i];
@@ -321,6 +354,7 @@ extern const struct jb_backend jb_backend_cpu;
 const struct jb_backend jb_backend_cpu = {
     .name = "cpu",
     .summary = "this machine's cores: pinned threads, vector kernels, fused attention",
+    .options = options,
     .device_size = sizeof(struct jb_device),
     .probe = cpu_probe,
     .open = cpu_open,

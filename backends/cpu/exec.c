@@ -40,19 +40,38 @@ static uint32_t slot_rows(const struct jb_cpu_exec *exec, uint16_t slot)
     return exec->load.plan->slots[slot].rows == JB_ROWS_TOKENS ? exec->n_tokens : exec->n_outputs;
 }
 
+/* The first of the row's n_terms records. */
 static int8_t *record_at(const struct jb_cpu_exec *exec, uint32_t cols, uint64_t row)
 {
-    return exec->records + row * jb_cpu_record_bytes(cols);
+    return exec->records + row * exec->n_terms * jb_cpu_record_bytes(cols);
+}
+
+/* dst = what a record leaves of x, values [begin, end). */
+static void take_rest(const float *x, const int8_t *record, uint32_t width, uint32_t begin,
+                      uint32_t end, float *dst)
+{
+    const float *d = jb_cpu_record_d(record, jb_cpu_padded(width));
+    for (uint32_t i = begin; i < end; i++) {
+        dst[i] = x[i] - d[i / 32] * (float)record[i];
+    }
 }
 
 /* Quantises values [begin, end) of a row, both multiples of 32; the last ones bring the padding. */
-static void make_record(const struct jb_cpu_exec *exec, uint16_t slot, uint64_t row, uint32_t begin,
+static void make_record(const struct part *part, uint16_t slot, uint64_t row, uint32_t begin,
                         uint32_t end)
 {
+    const struct jb_cpu_exec *exec = part->exec;
     const uint32_t width = exec->load.plan->slots[slot].width;
     const uint32_t last = end == width ? jb_cpu_padded(width) : end;
-    exec->kernels->quantise(slot_row(exec, slot, row), width, begin / 32, last / 32,
-                            record_at(exec, width, row));
+    const float *x = slot_row(exec, slot, row);
+    int8_t *record = record_at(exec, width, row);
+    exec->kernels->quantise(x, width, begin / 32, last / 32, record);
+    if (exec->n_terms == 2) {
+        float *rest = exec->scratch[part->worker];
+        take_rest(x, record, width, begin, end, rest);
+        exec->kernels->quantise(rest, width, begin / 32, last / 32,
+                                record + jb_cpu_record_bytes(width));
+    }
 }
 
 /* ---- ROWS ---- */
@@ -83,7 +102,7 @@ static void run_layernorm(const struct part *part, const struct jb_op *op, uint3
     exec->kernels->layernorm(slot_row(exec, op->dst, row), slot_row(exec, op->src0, row),
                              exec->weights[op->weight], bias, width, op->eps);
     if (part->node->makes_records) {
-        make_record(exec, op->dst, row, 0, width);
+        make_record(part, op->dst, row, 0, width);
     }
 }
 
@@ -158,7 +177,7 @@ static void run_group_op(const struct part *part, const struct jb_op *op)
                                    exec->weights[op->weight], group, op->eps);
         }
         if (part->node->makes_records) {
-            make_record(exec, op->dst, row, 0, width);
+            make_record(part, op->dst, row, 0, width);
         }
     }
 }
@@ -236,7 +255,7 @@ static void attend(const struct part *part, const struct jb_op *op, uint32_t row
     };
     exec->kernels->attention(&job);
     for (uint32_t t = 0; part->node->makes_records && t < n; t++) {
-        make_record(exec, op->dst, row + t, begin, begin + width);
+        make_record(part, op->dst, row + t, begin, begin + width);
     }
 }
 
@@ -307,7 +326,7 @@ static void run_values(const struct part *part)
         run_value_op(exec->kernels, op->kind, slot_row(exec, op->dst, row) + begin,
                      slot_row(exec, op->src0, row) + begin, b, end - begin);
         if (part->node->makes_records) {
-            make_record(exec, op->dst, row, begin, end);
+            make_record(part, op->dst, row, begin, end);
         }
         chunks.begin += n;
     }
@@ -325,8 +344,30 @@ static void make_records(const struct part *part, uint16_t slot)
         const uint64_t row = blocks.begin / a_row, at = blocks.begin % a_row;
         const uint64_t n =
             blocks.end - blocks.begin < a_row - at ? blocks.end - blocks.begin : a_row - at;
-        make_record(exec, slot, row, (uint32_t)at * 32, (uint32_t)(at + n) * 32);
+        make_record(part, slot, row, (uint32_t)at * 32, (uint32_t)(at + n) * 32);
         blocks.begin += n;
+    }
+}
+
+/* Rows [begin, end) of a product with activations of two terms: a block of rows at a time as if
+ * each term were an input of its own, then their sums. */
+static void multiply_terms(const struct part *part, const struct jb_cpu_matmul *whole,
+                           jb_cpu_matmul_fn *matmul, uint32_t begin, uint32_t end)
+{
+    float *products = part->exec->scratch[part->worker];
+    for (uint32_t at = begin; at < end; at += JB_CPU_TERM_ROWS) {
+        const uint32_t n_rows = end - at < JB_CPU_TERM_ROWS ? end - at : JB_CPU_TERM_ROWS;
+        struct jb_cpu_matmul job = *whole;
+        job.weights += at * job.row_bytes;
+        job.n = 2 * whole->n;
+        job.dst = products;
+        job.dst_stride = JB_CPU_TERM_ROWS;
+        matmul(&job, 0, n_rows);
+        for (uint32_t c = 0; c < whole->n; c++) {
+            const float *terms = products + (size_t)c * 2 * JB_CPU_TERM_ROWS;
+            part->exec->kernels->add(whole->dst + c * whole->dst_stride + at, terms,
+                                     terms + JB_CPU_TERM_ROWS, n_rows);
+        }
     }
 }
 
@@ -351,7 +392,12 @@ static void run_product(const struct part *part, const struct jb_op *op, const s
         .dst = exec->slots[op->dst],
         .dst_stride = tensor->rows,
     };
-    exec->kernels->matmul[tensor->dtype](&job, (uint32_t)rows.begin, (uint32_t)rows.end);
+    jb_cpu_matmul_fn *matmul = exec->kernels->matmul[tensor->dtype];
+    if (exec->kernels->takes_records[tensor->dtype] && exec->n_terms == 2) {
+        multiply_terms(part, &job, matmul, (uint32_t)rows.begin, (uint32_t)rows.end);
+    } else {
+        matmul(&job, (uint32_t)rows.begin, (uint32_t)rows.end);
+    }
     const uint32_t n_rows = (uint32_t)(rows.end - rows.begin);
     for (uint32_t c = 0; c < n; c++) {
         float *dst = slot_row(exec, op->dst, c) + rows.begin;

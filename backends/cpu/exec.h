@@ -11,6 +11,11 @@
 #include "backends/cpu/nodes.h"
 #include "backends/cpu/pool.h"
 
+/* Activations for quantised weights have one term, int8, or two: the second is what the first
+ * leaves, in int8 again, about 15 bits together. Both terms of all rows are multiplied with this
+ * many weight rows at a time. */
+#define JB_CPU_TERM_ROWS 64u
+
 struct jb_cpu_program {
     struct jb_cpu_node *nodes;
     uint32_t n_nodes;
@@ -24,11 +29,12 @@ struct jb_cpu_exec {
     struct jb_cpu_program *programs; /* (plan->n_programs,)                                       */
     const void **weights; /* (n_tensors,) mapped bytes; NULL = not mapped               */
     float **slots;        /* (n_slots,) -> (most rows, width)                           */
-    int8_t *records;      /* (max_tokens or max_outputs,) records of the widest input   */
+    uint32_t n_terms;     /* 1 or 2 records a row of activations: see JB_CPU_TERM_ROWS  */
+    int8_t *records;      /* (max_tokens or max_outputs, n_terms) of the widest input   */
     uint8_t *kv;          /* (layers, K and V, slots, KV heads, context) rows of a head */
     size_t kv_row_bytes;  /* one position of one head                                   */
     float *rope;          /* (max_tokens, 2, n_dims / 2) cosines, then sines            */
-    float **scratch;      /* (n_workers,) attention, and one decoded weight row         */
+    float **scratch;      /* (n_workers,) attention, a weight row, products of terms    */
     uint32_t *held;       /* (max_seqs,) positions each KV slot holds                   */
 
     /* The step: rows of T and O. */
