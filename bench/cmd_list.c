@@ -50,7 +50,7 @@ static bool print_device(void *ctx, const char *kind, const char *name, const ch
     const bool as_csv = *(const bool *)ctx;
     static const int widths[] = {6, 24, 0};
     struct jb_device_file *file = NULL;
-    const enum jb_status status = jb_device_open(path, NULL, &file);
+    const enum jb_status status = jb_device_open_common(path, &file);
     const char *const cells[] = {kind, name,
                                  status == JB_OK ? jb_device_summary(file) : jb_reason()};
     row(as_csv, cells, widths, 3);

@@ -16,7 +16,7 @@ void jb_peaks_read(const char *device, const struct jb_host *host, struct jb_pea
     if (host != NULL && host->l3_bytes > 0) {
         ret_peaks->cache_bytes = (double)host->l3_bytes * (host->n_l3 > 0 ? host->n_l3 : 1);
     }
-    if (device == NULL || jb_device_open(device, NULL, &file) != JB_OK) {
+    if (device == NULL || jb_device_open_common(device, &file) != JB_OK) {
         return;
     }
     static const char *const rates[] = {"f32_op_per_s", "f16_op_per_s", "int8_op_per_s"};

@@ -458,7 +458,7 @@ static bool is_description(const struct cell *cell)
     bare.device = NULL;
     if (is_modelled(cell) || cell->open.device == NULL ||
         cell->backend->probe(&bare, &probe) != JB_OK ||
-        jb_device_open(cell->open.device, NULL, &file) != JB_OK) {
+        jb_device_open_common(cell->open.device, &file) != JB_OK) {
         return false;
     }
     const bool is_same = strcmp(jb_device_kind(file), jb_platform_name(probe.platform)) == 0;

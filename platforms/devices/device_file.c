@@ -2,6 +2,7 @@
 /* Device files: finding, reading out, replacing values. */
 #include "platforms/devices/device_file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@
 #define MAX_PATH_BYTES 1024u
 #define MAX_FOLDERS 16u
 
-const char *const jb_device_kinds[] = {"cpu", "gpu", "fpga", "asic", "pim", NULL};
+const char *const jb_device_kinds[] = {"cpu", "gpu", "fpga", "asic", "pim", "dram", NULL};
 
 void jb_device_close(struct jb_device_file *file)
 {
@@ -84,6 +85,20 @@ double jb_device_number(const struct jb_device_file *file, const char *key)
 {
     const struct jb_device_value *value = find(file, key);
     return value != NULL ? value->si : jb_missing();
+}
+
+bool jb_device_cycles(const struct jb_device_file *file, const char *key, double clock_hz,
+                      uint32_t *ret_cycles)
+{
+    const struct jb_device_value *value = find(file, key);
+    if (value == NULL) {
+        return false;
+    }
+    /* A thousandth of a cycle is the rounding of decimal clock periods, not time. */
+    const double cycles =
+        strcmp(value->unit, "cycles") == 0 ? value->si : ceil(value->si * clock_hz - 1e-3);
+    *ret_cycles = cycles < (double)UINT32_MAX ? (uint32_t)cycles : UINT32_MAX;
+    return true;
 }
 
 const struct jb_device_key *jb_device_schema_key(const struct jb_device_file *file, const char *key)
@@ -352,12 +367,12 @@ enum jb_status jb_device_list(bool (*fn)(void *ctx, const char *kind, const char
 /* ---- opening ---- */
 
 static enum jb_status open_path(const char *path, const struct jb_device_key *schema,
-                                struct jb_device_file **ret_file)
+                                bool reads_past, struct jb_device_file **ret_file)
 {
     struct jb_map map;
     enum jb_status status = jb_map_open(path, &map);
     if (status == JB_OK) {
-        status = jb_device_parse(map.data, map.size, path, schema, ret_file);
+        status = jb_device_read(map.data, map.size, path, schema, reads_past, ret_file);
         jb_map_close(&map);
     }
     return status;
@@ -395,11 +410,11 @@ static enum jb_status check_place(const struct found *found, struct jb_device_fi
                    found->path, file->name, file->kind, file->kind, file->name);
 }
 
-enum jb_status jb_device_open(const char *name, const struct jb_device_key *schema,
-                              struct jb_device_file **ret_file)
+static enum jb_status open_name(const char *name, const struct jb_device_key *schema,
+                                bool reads_past, struct jb_device_file **ret_file)
 {
     if (is_path(name)) {
-        return open_path(name, schema, ret_file);
+        return open_path(name, schema, reads_past, ret_file);
     }
     struct collection all = {.n = 0};
     enum jb_status status = collect_all(&all);
@@ -412,7 +427,7 @@ enum jb_status jb_device_open(const char *name, const struct jb_device_key *sche
     }
     struct jb_device_file *file = NULL;
     if (i < all.n) {
-        status = open_path(all.found[i].path, schema, &file);
+        status = open_path(all.found[i].path, schema, reads_past, &file);
     } else {
         status = no_such_device(name, &all);
     }
@@ -426,4 +441,15 @@ enum jb_status jb_device_open(const char *name, const struct jb_device_key *sche
     }
     free_collection(&all);
     return status;
+}
+
+enum jb_status jb_device_open(const char *name, const struct jb_device_key *schema,
+                              struct jb_device_file **ret_file)
+{
+    return open_name(name, schema, false, ret_file);
+}
+
+enum jb_status jb_device_open_common(const char *name, struct jb_device_file **ret_file)
+{
+    return open_name(name, NULL, true, ret_file);
 }

@@ -8,7 +8,7 @@
  * unsourced value is an error that names file, line and key. Form:
  *
  *   device: generic-host
- *   kind: cpu                      # cpu gpu fpga asic pim
+ *   kind: cpu                      # cpu gpu fpga asic pim dram
  *   summary: One line for `list devices`.
  *   values:
  *     idle_w: {value: 65, unit: W, source: "measured: SPECpower ..., 2023"}
@@ -40,6 +40,7 @@ enum jb_dimension {
     JB_DIM_ENERGY_PER_BIT, /* pJ/bit, J/bit                    */
     JB_DIM_AREA,           /* mm2 um2                               */
     JB_DIM_CYCLES,         /* cycles: integer                       */
+    JB_DIM_CLOCKED,        /* cycles, or a time: see jb_device_cycles() */
     JB_DIM_TEXT            /* a word; no unit                       */
 };
 
@@ -111,7 +112,11 @@ extern "C" {
  * @return NODEV: no such device (the reason lists near names); FORMAT: file, line, key and rule. */
 enum jb_status jb_device_open(const char *name, const struct jb_device_key *schema,
                               struct jb_device_file **ret_file) JB_MUST_CHECK;
-/* The same from memory; file_name is for messages. For tests and fuzzing. */
+/* The same for readers that want what all devices share: name, kind, summary and common keys. Keys
+ * of other schemas are read past: their form is checked, not their names and ranges. */
+enum jb_status jb_device_open_common(const char *name,
+                                     struct jb_device_file **ret_file) JB_MUST_CHECK;
+/* jb_device_open() from memory; file_name is for messages. For tests and fuzzing. */
 enum jb_status jb_device_parse(const char *text, size_t size, const char *file_name,
                                const struct jb_device_key *schema,
                                struct jb_device_file **ret_file) JB_MUST_CHECK;
@@ -124,6 +129,10 @@ const char *jb_device_summary(const struct jb_device_file *file);
 const struct jb_device_value *jb_device_get(const struct jb_device_file *file, const char *key);
 /* The SI number, or NaN if the file does not give the key. */
 double jb_device_number(const struct jb_device_file *file, const char *key);
+/* A CLOCKED value in cycles of a clock, times rounded up as the memory standards do.
+ * @return false if the file does not give the key. */
+bool jb_device_cycles(const struct jb_device_file *file, const char *key, double clock_hz,
+                      uint32_t *ret_cycles);
 /* Replaces a value (--set KEY=VALUE): "65 W", "1.2ns" or a bare number in the unit the file used.
  * @return INVAL for an unknown key or a value out of range. */
 enum jb_status jb_device_set(struct jb_device_file *file, const char *key,

@@ -4,6 +4,7 @@
 
 /* What the files of platforms/devices share. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "platforms/devices/device_file.h"
@@ -12,6 +13,7 @@ struct jb_device_file {
     char *name, *kind, *summary;
     const struct jb_device_key *schema; /* ends with a NULL key; outlives the file              */
     uint32_t n_schema;
+    bool has_other_keys;            /* keys outside the schema are read past */
     struct jb_device_value *values; /* (n_values,) room for n_schema: pointers to them stay     */
     uint32_t n_values;
 };
@@ -21,6 +23,11 @@ extern const char *const jb_device_kinds[]; /* NULL-terminated */
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* jb_device_parse(), or with schema NULL and reads_past the reader of common keys only. */
+enum jb_status jb_device_read(const char *text, size_t size, const char *file_name,
+                              const struct jb_device_key *schema, bool reads_past,
+                              struct jb_device_file **ret_file) JB_MUST_CHECK;
 
 /* NULL if the schema has no such key. */
 const struct jb_device_key *jb_device_schema_key(const struct jb_device_file *file,

@@ -301,7 +301,9 @@ static enum jb_status read_value(struct reader *reader)
     const struct jb_device_key *key = jb_device_schema_key(reader->file, name);
     const struct jb_device_value *earlier = jb_device_get(reader->file, name);
     struct entry entry = {.value = NULL};
-    if (key == NULL) {
+    if (key == NULL && reader->file->has_other_keys) {
+        status = read_entry(reader, name, &entry);
+    } else if (key == NULL) {
         status = unknown_key(reader, name);
     } else if (earlier != NULL) {
         status = fail_at(reader, line, "%s: given twice, first in line %u", name, earlier->line);
@@ -351,7 +353,7 @@ static enum jb_status check_head(const struct reader *reader, const char *key, c
             kind++;
         }
         if (*kind == NULL) {
-            return fail_at(reader, line, "kind: '%.60s' is not one of: cpu gpu fpga asic pim",
+            return fail_at(reader, line, "kind: '%.60s' is not one of: cpu gpu fpga asic pim dram",
                            text);
         }
     }
@@ -485,6 +487,13 @@ static struct jb_device_file *new_file(const struct jb_device_key *schema)
 enum jb_status jb_device_parse(const char *text, size_t size, const char *file_name,
                                const struct jb_device_key *schema, struct jb_device_file **ret_file)
 {
+    return jb_device_read(text, size, file_name, schema, false, ret_file);
+}
+
+enum jb_status jb_device_read(const char *text, size_t size, const char *file_name,
+                              const struct jb_device_key *schema, bool reads_past,
+                              struct jb_device_file **ret_file)
+{
     struct reader reader = {.file_name = file_name, .text = text, .size = size};
     if (size > MAX_BYTES) {
         return jb_fail(JB_E_FORMAT, "%s:1: %zu bytes; a device file has at most %zu", file_name,
@@ -495,6 +504,7 @@ enum jb_status jb_device_parse(const char *text, size_t size, const char *file_n
         jb_device_close(reader.file);
         return no_memory(&reader);
     }
+    reader.file->has_other_keys = reads_past;
     yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, size);
     yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
     const enum jb_status status = read_document(&reader);

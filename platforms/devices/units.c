@@ -77,6 +77,13 @@ static const struct {
 };
 #define N_UNITS (sizeof units / sizeof units[0])
 
+/* Whether a unit of one dimension may stand where another is asked. */
+static bool is_of(enum jb_dimension unit, enum jb_dimension asked)
+{
+    return unit == asked ||
+           (asked == JB_DIM_CLOCKED && (unit == JB_DIM_CYCLES || unit == JB_DIM_TIME));
+}
+
 const char *jb_unit_si(enum jb_dimension dimension)
 {
     for (size_t i = 0; i < N_UNITS; i++) {
@@ -92,7 +99,7 @@ void jb_unit_names(enum jb_dimension dimension, char *ret_names, size_t size)
     size_t n = 0;
     ret_names[0] = '\0';
     for (size_t i = 0; i < N_UNITS && n < size; i++) {
-        if (units[i].dimension == dimension) {
+        if (is_of(units[i].dimension, dimension)) {
             const int wrote =
                 snprintf(ret_names + n, size - n, "%s%s", n > 0 ? " " : "", units[i].name);
             n += wrote > 0 ? (size_t)wrote : 0;
@@ -163,7 +170,7 @@ static bool check_unit(const struct jb_device_key *key, const char *unit, size_t
                        "unit '%.40s' is not known; usable: %s", unit, names);
         return false;
     }
-    if (units[found].dimension != key->dimension) {
+    if (!is_of(units[found].dimension, key->dimension)) {
         (void)snprintf(ret_error->text, sizeof ret_error->text,
                        "unit '%.40s' is of another dimension; usable: %s", unit, names);
         return false;
@@ -186,15 +193,19 @@ bool jb_unit_convert(const struct jb_device_key *key, const char *number, const 
     if (found < N_UNITS) {
         si = si * units[found].multiplier / units[found].divisor;
     }
-    if (!isfinite(si) || si < key->min || si > key->max) {
-        const char *name = jb_unit_si(key->dimension);
+    const enum jb_dimension dimension = found < N_UNITS ? units[found].dimension : key->dimension;
+    /* The range of a CLOCKED key is in cycles; as a time it has 1 s to be in. */
+    const bool is_time = key->dimension == JB_DIM_CLOCKED && dimension == JB_DIM_TIME;
+    const double max = is_time ? 1 : key->max;
+    if (!isfinite(si) || si < key->min || si > max) {
+        const char *name = jb_unit_si(dimension);
         (void)snprintf(ret_error->text, sizeof ret_error->text,
                        "%.40s%s%.40s is outside the range %g to %g%s%s", number,
-                       unit[0] != '\0' ? " " : "", unit, key->min, key->max,
-                       name[0] != '\0' ? " " : "", name);
+                       unit[0] != '\0' ? " " : "", unit, key->min, max, name[0] != '\0' ? " " : "",
+                       name);
         return false;
     }
-    if (key->dimension == JB_DIM_CYCLES && si != floor(si)) {
+    if (dimension == JB_DIM_CYCLES && si != floor(si)) {
         (void)snprintf(ret_error->text, sizeof ret_error->text,
                        "%.40s is not a whole number of cycles", number);
         return false;

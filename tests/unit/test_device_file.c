@@ -267,13 +267,71 @@ static void test_set_replaces_in_the_file_s_unit_or_its_own(void **state)
     jb_device_close(file);
 }
 
+/* ---- cycles or time ---- */
+
+static void test_clocked(void **state)
+{
+    (void)state;
+    static const struct jb_device_key clocked[] = {
+        {.key = "t_rc", .dimension = JB_DIM_CLOCKED, .max = 5000}, {.key = NULL}};
+    static const struct {
+        const char *set;
+        uint32_t cycles; /* at 1.6 GHz; 0 = refused */
+    } cases[] = {{"74 cycles", 74}, {"46.25 ns", 74},   {"46.26ns", 75}, {"0.35 us", 560},
+                 {"7.5 cycles", 0}, {"6000 cycles", 0}, {"2 s", 0},      {"3 mW", 0}};
+    static const char text[] = "device: a\nkind: dram\nsummary: x\nvalues:\n"
+                               "  t_rc: {value: 72, unit: cycles, source: s}\n";
+    struct jb_device_file *file = NULL;
+    uint32_t cycles = 0;
+    assert_int_equal(jb_device_parse(text, sizeof text - 1, "a.yaml", clocked, &file), JB_OK);
+    assert_false(jb_device_cycles(file, "t_rp", 1.6e9, &cycles));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const enum jb_status status = jb_device_set(file, "t_rc", cases[i].set);
+        assert_int_equal(status, cases[i].cycles > 0 ? JB_OK : JB_E_INVAL);
+        assert_true(jb_device_cycles(file, "t_rc", 1.6e9, &cycles));
+        if (cases[i].cycles > 0 && cycles != cases[i].cycles) {
+            fail_msg("%s is %u cycles, not %u", cases[i].set, cycles, cases[i].cycles);
+        }
+    }
+    jb_device_close(file);
+}
+
+/* ---- what all devices share ---- */
+
+static void test_common_keys_only(void **state)
+{
+    (void)state;
+    char path[512];
+    (void)snprintf(path, sizeof path, "/tmp/jb-common-%ld.yaml", (long)getpid());
+    static const char *const bodies[] = {
+        "  t_rc: {value: 72, unit: cycles, source: s}\n  idle_w: {value: 3, unit: W, source: s}\n",
+        "  t_rc: 72\n", "  t_rc: {value: 1, source: s, note: x}\n",
+        "  idle_w: {value: 3, unit: V, source: s}\n"};
+    for (int i = 0; i < 4; i++) {
+        FILE *out = fopen(path, "w");
+        assert_non_null(out);
+        (void)fprintf(out, "device: a\nkind: pim\nsummary: Mine\nvalues:\n%s", bodies[i]);
+        assert_int_equal(fclose(out), 0);
+        struct jb_device_file *file = NULL;
+        assert_int_equal(jb_device_open(path, NULL, &file), JB_E_FORMAT);
+        assert_int_equal(jb_device_open_common(path, &file), i == 0 ? JB_OK : JB_E_FORMAT);
+        if (i == 0) {
+            assert_string_equal(jb_device_summary(file), "Mine");
+            assert_int_equal(jb_device_count(file), 1);
+            assert_true(jb_device_number(file, "idle_w") == 3);
+        }
+        jb_device_close(file);
+    }
+    (void)remove(path);
+}
+
 /* ---- finding ---- */
 
 static bool open_shipped(void *ctx, const char *kind, const char *name, const char *path)
 {
     struct jb_device_file *by_name = NULL, *by_path = NULL;
-    if (jb_device_open(name, NULL, &by_name) != JB_OK ||
-        jb_device_open(path, NULL, &by_path) != JB_OK) {
+    if (jb_device_open_common(name, &by_name) != JB_OK ||
+        jb_device_open_common(path, &by_path) != JB_OK) {
         fail_msg("%s", jb_reason());
     }
     assert_string_equal(jb_device_kind(by_name), kind);
@@ -385,6 +443,8 @@ int main(void)
         cmocka_unit_test(test_size_is_capped_and_nothing_is_refused),
         cmocka_unit_test(test_mutations_never_crash),
         cmocka_unit_test(test_set_replaces_in_the_file_s_unit_or_its_own),
+        cmocka_unit_test(test_clocked),
+        cmocka_unit_test(test_common_keys_only),
         cmocka_unit_test(test_shipped_files_parse),
         cmocka_unit_test(test_near_names_are_told),
         cmocka_unit_test(test_own_folders_win),
