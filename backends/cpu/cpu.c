@@ -57,7 +57,11 @@ static enum jb_status cpu_probe(const struct jb_open_args *args, struct jb_probe
     }
     struct jb_host host;
     uint32_t n_terms = 0;
+    enum jb_simd level = JB_SIMD_SCALAR;
     enum jb_status status = read_terms(args, &n_terms);
+    if (status == JB_OK) {
+        status = jb_host_simd_choose(&level);
+    }
     if (status == JB_OK) {
         status = jb_host_read(&host);
     }
@@ -67,7 +71,7 @@ static enum jb_status cpu_probe(const struct jb_open_args *args, struct jb_probe
     struct jb_probe probe = {
         .platform = JB_CPU, .n_devices = 1, .memory_bytes = jb_memory_total_bytes()};
     snprintf(probe.device, sizeof(probe.device), "%.100s (%s%s)", host.cpu_model,
-             jb_simd_name(jb_cpu_kernels_for(jb_host_simd())->level), n_terms == 1 ? ", i8" : "");
+             jb_simd_name(jb_cpu_kernels_for(level)->level), n_terms == 1 ? ", i8" : "");
     *ret_probe = probe;
     return JB_OK;
 }
@@ -78,11 +82,15 @@ static enum jb_status cpu_open(struct jb_device *dev, const struct jb_open_args 
         return jb_fail(JB_E_NODEV, "cpu: there is no device '%s'; leave --device out for this CPU",
                        args->device);
     }
-    const enum jb_status status = read_terms(args, &dev->exec.n_terms);
+    enum jb_simd level = JB_SIMD_SCALAR;
+    enum jb_status status = read_terms(args, &dev->exec.n_terms);
+    if (status == JB_OK) {
+        status = jb_host_simd_choose(&level);
+    }
     if (status != JB_OK) {
         return status;
     }
-    dev->exec.kernels = jb_cpu_kernels_for(jb_host_simd());
+    dev->exec.kernels = jb_cpu_kernels_for(level);
     dev->exec.n_workers = args->n_threads;
     dev->is_pinned = args->pus != NULL;
     dev->pu = args->pus != NULL ? args->pus[0] : 0;
