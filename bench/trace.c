@@ -20,8 +20,35 @@ static enum jb_status cannot_write(const struct jb_trace_file *file)
     return jb_fail(JB_E_IO, "%s: cannot write the trace: %s", file->path, strerror(errno));
 }
 
+#define HEADER                                                                                     \
+    "time_s,domain,quantity,unit,scope,value,in_total,update_period_s,average_s,evidence,meter,"   \
+    "run_id,backend,batch,repetition,phase\n"
+
+/* Only an older trace, or an empty file, may be replaced. */
+static enum jb_status check_existing(const char *path)
+{
+    char start[16] = "";
+    size_t n = 0;
+    FILE *file = fopen(path, "r+b"); /* + so that a pipe without a reader does not block */
+    if (file == NULL) {
+        return JB_OK;
+    }
+    if (fseek(file, 0, SEEK_END) == 0 && ftell(file) > 0 && fseek(file, 0, SEEK_SET) == 0) {
+        n = fread(start, 1, sizeof start - 1, file);
+    }
+    (void)fclose(file);
+    if (n > 0 && strncmp(start, HEADER, n) != 0) {
+        return jb_fail(JB_E_INVAL, "%s exists and is no trace: give --trace another file", path);
+    }
+    return JB_OK;
+}
+
 enum jb_status jb_trace_create(const char *path, struct jb_trace_file **ret_file)
 {
+    const enum jb_status existing = check_existing(path);
+    if (existing != JB_OK) {
+        return existing;
+    }
     struct jb_trace_file *file = calloc(1, sizeof *file);
     char *copy = strdup(path);
     if (file == NULL || copy == NULL) {
@@ -38,9 +65,7 @@ enum jb_status jb_trace_create(const char *path, struct jb_trace_file **ret_file
         free(file);
         return status;
     }
-    (void)fputs("time_s,domain,quantity,unit,scope,value,in_total,update_period_s,average_s,"
-                "evidence,meter,run_id,backend,batch,repetition,phase\n",
-                file->out);
+    (void)fputs(HEADER, file->out);
     if (fflush(file->out) != 0) {
         const enum jb_status status = cannot_write(file);
         (void)jb_trace_close(file);

@@ -26,7 +26,8 @@ struct jb_trace_place {
 extern "C" {
 #endif
 
-/* Makes or empties the file and writes its header. @return PERM or IO with the path. */
+/* Makes the file, or empties an older trace, and writes its header.
+ * @return INVAL if the file holds something else; PERM or IO with the path. */
 enum jb_status jb_trace_create(const char *path, struct jb_trace_file **ret_file) JB_MUST_CHECK;
 /* Adds the samples of the last window or idle stretch. @return IO with the path. */
 enum jb_status jb_trace_add(struct jb_trace_file *file, const struct jb_trace_place *place,
