@@ -26,21 +26,37 @@ static void row(bool as_csv, const char *const *cells, const int *widths, int n)
     (void)putchar('\n');
 }
 
+/* What --set takes, with the values used when it is not given: "a=1 b=2". */
+static void list_settings(const struct jb_backend *backend, char *ret_text, size_t size)
+{
+    const struct jb_option *option = backend->options;
+    ret_text[0] = '\0';
+    for (; option != NULL && option->key != NULL; option++) {
+        const size_t n = strlen(ret_text);
+        (void)snprintf(ret_text + n, size - n, "%s%s=%s", n > 0 ? " " : "", option->key,
+                       option->fallback != NULL ? option->fallback : "");
+    }
+}
+
 static int list_backends(bool as_csv)
 {
-    static const int widths[] = {10, 9, 12, 44, 0};
-    const char *const head[] = {"name", "kind", "status", "device", "summary"};
-    row(as_csv, head, widths, 5);
+    static const int widths[] = {10, 9, 12, 44, 20, 0};
+    const char *const head[] = {"name", "kind", "status", "device", "settings", "summary"};
+    row(as_csv, head, widths, 6);
     for (uint32_t i = 0; i < jb_registry_count(); i++) {
         const struct jb_backend *backend = jb_registry_at(i);
         const struct jb_open_args args = {.n_threads = 1};
         struct jb_probe probe;
         const enum jb_status status = backend->probe(&args, &probe);
-        const char *const cells[] = {
-            backend->name, (backend->caps & JB_CAP_MODELLED) != 0 ? "modelled" : "real",
-            status == JB_OK ? "available" : jb_status_name(status),
-            status == JB_OK ? probe.device : jb_reason(), backend->summary};
-        row(as_csv, cells, widths, 5);
+        char settings[256];
+        list_settings(backend, settings, sizeof settings);
+        const char *const cells[] = {backend->name,
+                                     (backend->caps & JB_CAP_MODELLED) != 0 ? "modelled" : "real",
+                                     status == JB_OK ? "available" : jb_status_name(status),
+                                     status == JB_OK ? probe.device : jb_reason(),
+                                     settings,
+                                     backend->summary};
+        row(as_csv, cells, widths, 6);
     }
     return JB_EXIT_OK;
 }
@@ -145,6 +161,7 @@ static const struct {
     {"meters", list_meters, "power, energy and counter sources for --meter"},
     {"columns", list_columns, "the columns of result files and what they mean"},
 };
+#define KIND_NAMES "backends, devices, models, formats, methods, meters, columns"
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
 static void print_help(void)
@@ -184,12 +201,13 @@ int jb_cmd_list(int argc, char **argv)
         }
     }
     if (optind + 1 != argc) {
-        return jb_cli_usage("list", optind == argc ? "which kind?" : "one kind at a time");
+        return jb_cli_usage("list", "%s: " KIND_NAMES,
+                            optind == argc ? "name a kind" : "one kind at a time");
     }
     for (int i = 0; i < N_KINDS; i++) {
         if (strcmp(argv[optind], kinds[i].name) == 0) {
             return kinds[i].print(as_csv);
         }
     }
-    return jb_cli_usage("list", "unknown kind '%.64s'", argv[optind]);
+    return jb_cli_usage("list", "unknown kind '%.64s'; kinds: " KIND_NAMES, argv[optind]);
 }

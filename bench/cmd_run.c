@@ -28,7 +28,7 @@ static const char help[] =
     "  --kv-format F       f32, f16 or q8_0                              [f16]\n"
     "  --method M          optimization method, of `list methods`        [none]\n"
     "  --plugin FILE       load a backend from a shared object; may be repeated\n"
-    "  --set K=V           a backend's setting; may be repeated\n"
+    "  --set K=V           a backend's setting, of `list backends`; may be repeated\n"
     "  --execute MODE      functional: compute everything; timing: modelled backends only, no\n"
     "                      tensor exists; auto: timing where a modelled backend meets more than\n"
     "                      200 M weights                                 [auto]\n"
@@ -349,6 +349,12 @@ static int split_batches(struct asked *asked)
         if (!take_count("--batch", parts[i], 1, 65534, &args->batches[i])) {
             return JB_EXIT_USAGE;
         }
+        for (uint32_t k = 0; k < i; k++) {
+            if (args->batches[k] == args->batches[i]) {
+                return jb_cli_usage("run", "--batch: %u is named twice; --reps N repeats",
+                                    args->batches[i]);
+            }
+        }
     }
     return -1;
 }
@@ -384,6 +390,12 @@ static int complete(struct asked *asked)
     }
     if (args->output[0] == '\0') {
         return jb_cli_usage("run", "--output: an empty file name");
+    }
+    if (args->meters[0] == '\0') {
+        return jb_cli_usage("run", "--meter: an empty list; `--meter null` measures time alone");
+    }
+    if (args->trace != NULL && strcmp(args->trace, args->output) == 0) {
+        return jb_cli_usage("run", "--trace and --output name the same file, '%s'", args->trace);
     }
     const int code = split_batches(asked);
     if (code >= 0) {

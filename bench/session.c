@@ -9,6 +9,8 @@
 
 #include "backends/registry.h"
 #include "bench/session_internal.h"
+#include "platforms/base/units.h"
+#include "platforms/os/os.h"
 
 volatile sig_atomic_t session_stop;
 
@@ -98,7 +100,9 @@ static enum jb_status find_backends(struct session *session)
     }
     for (uint32_t i = 0; i < args->n_settings; i++) {
         if (!is_known_setting(session, args->settings[i].key)) {
-            return jb_fail(JB_E_INVAL, "--set: no asked backend has a setting `%s`",
+            return jb_fail(JB_E_INVAL,
+                           "--set: no asked backend has a setting `%s`; `joulebench list backends` "
+                           "shows what there is",
                            args->settings[i].key);
         }
     }
@@ -232,15 +236,33 @@ static enum jb_status prepare(struct session *session)
         status = settle_threads(session);
     }
     if (status == JB_OK) {
-        status = check_meters(session);
+        status = settle_sizes(session);
     }
     if (status == JB_OK) {
-        status = settle_sizes(session);
+        status = check_meters(session); /* last: it may say something and go on */
     }
     if (status == JB_OK) {
         status = open_outputs(session);
     }
     return status;
+}
+
+enum jb_status session_check_memory(const struct session *session, const struct model_use *use,
+                                    uint32_t context)
+{
+    const uint64_t kv = jb_plan_kv_bytes(use->plan, session->max_batch, context);
+    /* a file's pages can be read again, drawn weights must stay */
+    const uint64_t weights =
+        jb_model_info(use->model)->path == NULL ? jb_plan_weight_bytes(use->plan) : 0;
+    const uint64_t available = jb_memory_available_bytes();
+    if (available > 0 && (weights > available || kv > available - weights)) {
+        return jb_fail(JB_E_NOMEM,
+                       "`%s` needs %.1f GiB for weights and %.1f GiB for keys and values, %.1f GiB "
+                       "are free: lower --batch, --prompt or --gen, or take a smaller --format",
+                       use->plan->model, (double)weights / JB_GIB, (double)kv / JB_GIB,
+                       (double)available / JB_GIB);
+    }
+    return JB_OK;
 }
 
 /* ---- the end ---- */

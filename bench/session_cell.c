@@ -362,6 +362,18 @@ static enum jb_status load(struct cell *cell)
         (session->prompt > session->depth ? session->prompt : session->depth) + session->args->gen;
     const uint32_t longest = session->prompt > session->depth ? session->prompt : session->depth;
     const uint32_t chunk = session->args->chunk < longest ? session->args->chunk : longest;
+    if (cell->probe.platform == JB_CPU && !is_modelled(cell) &&
+        (cell->backend->caps & JB_CAP_NO_RESULT) == 0) {
+        const enum jb_status status = session_check_memory(session, cell->use, context);
+        if (status != JB_OK) {
+            return status;
+        }
+    }
+    if ((uint64_t)session->max_batch * chunk > INT32_MAX) {
+        return jb_fail(JB_E_INVAL,
+                       "%u sequences of %u tokens are too many for a step: lower --chunk",
+                       session->max_batch, chunk);
+    }
     const struct jb_load_args load_args = {.plan = cell->use->plan,
                                            .max_seqs = session->max_batch,
                                            .max_tokens = session->max_batch * chunk,

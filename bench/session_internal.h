@@ -51,6 +51,12 @@ void session_note(const struct session *session, const char *fmt, ...) JB_PRINTF
 enum jb_status session_model(struct session *session, enum jb_execution execution,
                              struct model_use **ret_use) JB_MUST_CHECK;
 
+/* Whether a backend in this machine's memory has room for drawn weights, keys and values. Without
+ * this the system would end the run, or another program, in the middle.
+ * @return NOMEM with what is needed and what is there. */
+enum jb_status session_check_memory(const struct session *session, const struct model_use *use,
+                                    uint32_t context) JB_MUST_CHECK;
+
 /* Runs all batches on one backend. Says what went wrong and counts it in the session.
  * @return JB_OK also when the backend is unavailable or failed: others may go on; INVAL or FORMAT
  *         for a setting or file that is wrong; IO when rows can no longer be written;

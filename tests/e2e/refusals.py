@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""What a user gets wrong: one line on stderr that names the thing and the way out, and nothing lost.
+
+usage: refusals.py JOULEBENCH
+"""
+import os
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(__file__))
+from tap import run as run_tests  # noqa: E402
+
+JB = os.path.abspath(sys.argv[1])
+RUN = ["run", "--model", "tiny", "--format", "q4_0", "--prompt", "4", "--gen", "2", "--reps", "1", "--window", "0",
+       "--meter", "null", "--quiet"]
+
+
+def jb(*args, **env):
+    return subprocess.run([JB, *args], capture_output=True, text=True, timeout=120, env={**os.environ, **env})
+
+
+def refused(code, words, *args, **env):
+    done = jb(*args, **env)
+    assert done.returncode == code, (args, done.returncode, done.stderr)
+    assert done.stdout == "", (args, done.stdout)
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("joulebench: error: "), (args, done.stderr)
+    assert all(word in lines[0] for word in words), (args, lines[0])
+
+
+def an_unknown_simd_level_is_refused():
+    refused(2, ["JB_SIMD='nonsense'", "scalar"], *RUN, "--output", os.devnull, JB_SIMD="nonsense")
+
+
+def a_batch_is_named_once():
+    refused(2, ["--batch: 8", "twice"], *RUN, "--batch", "1,8,8")
+
+
+def an_empty_meter_list_is_refused():
+    refused(2, ["--meter", "null"], *RUN, "--meter", "")
+
+
+def a_kind_of_list_is_named_in_the_error():
+    refused(2, ["backends", "columns"], "list")
+    refused(2, ["'things'", "backends", "columns"], "list", "things")
+
+
+def an_unknown_setting_points_to_the_list():
+    refused(2, ["`speed`", "joulebench list backends"], *RUN, "--set", "speed=9")
+    assert "activations=i16" in jb("list", "backends").stdout
+
+
+def one_error_is_one_line_even_without_meters():
+    loud = [word for word in RUN if word != "--quiet"]
+    refused(2, ["context of `tiny`", "--prompt"], *loud, "--meter", "auto", "--prompt", "4000")
+
+
+def a_trace_replaces_nothing_but_a_trace():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "mine.csv")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("a,b\n1,2\n")
+        out = os.path.join(folder, "out.csv")
+        refused(2, [path, "no trace"], *RUN, "--output", out, "--trace", path)
+        with open(path, encoding="utf-8") as file:
+            assert file.read() == "a,b\n1,2\n"
+        refused(2, ["--trace and --output"], *RUN, "--output", out, "--trace", out)
+        trace = os.path.join(folder, "trace.csv")
+        for _ in range(2):
+            done = jb(*RUN, "--output", out, "--trace", trace)
+            assert done.returncode == 0, done.stderr
+
+
+def what_cannot_fit_is_refused_before_it_fills_the_memory():
+    args = ["run", "--format", "f32", "--reps", "1", "--window", "0", "--meter", "null", "--quiet", "--output",
+            os.devnull]
+    for more in (["--model", "llama3-8b", "--batch", "65000", "--prompt", "4000"],):
+        for backend in ("cpu", "refops"):
+            refused(1, ["GiB for keys and values", "--batch"], *args, *more, "--backend", backend)
+    refused(2, ["--chunk"], *args, "--backend", "null", "--model", "llama3.2-1b", "--batch", "65000", "--prompt",
+            "100000", "--chunk", "100000")
+
+
+run_tests([an_unknown_simd_level_is_refused, a_batch_is_named_once, an_empty_meter_list_is_refused,
+           a_kind_of_list_is_named_in_the_error, an_unknown_setting_points_to_the_list,
+           one_error_is_one_line_even_without_meters, a_trace_replaces_nothing_but_a_trace,
+           what_cannot_fit_is_refused_before_it_fills_the_memory])
