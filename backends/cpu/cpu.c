@@ -18,8 +18,6 @@ struct block {
 
 struct jb_device {
     struct jb_cpu_exec exec;
-    bool is_pinned;
-    uint32_t pu;          /* the calling thread's, while in step() */
     struct block *blocks; /* (n_blocks,) */
     uint32_t n_blocks;
 };
@@ -92,8 +90,6 @@ static enum jb_status cpu_open(struct jb_device *dev, const struct jb_open_args 
     }
     dev->exec.kernels = jb_cpu_kernels_for(level);
     dev->exec.n_workers = args->n_threads;
-    dev->is_pinned = args->pus != NULL;
-    dev->pu = args->pus != NULL ? args->pus[0] : 0;
     return jb_pool_create(args->n_threads, args->pus, &dev->exec.pool);
 }
 

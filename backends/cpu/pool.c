@@ -137,7 +137,7 @@ static void pin(struct worker *worker)
 {
     struct jb_pool *pool = worker->pool;
     const enum jb_status status = jb_pin_self(worker->pu);
-    if (status != JB_OK) {
+    if (status != JB_OK && status != JB_E_NOTSUP) { /* some systems let threads float */
         pthread_mutex_lock(&pool->pin_mutex);
         if (pool->pin_status == JB_OK) {
             pool->pin_status = status;

@@ -16,7 +16,8 @@
 struct jb_pool;
 
 /* @param pus (n_threads,) processing units, or NULL = leave threads where the system puts them.
- *        pus[0] is the caller's; the pool does not move the calling thread.
+ *        pus[0] is the caller's. The calling thread is not moved: threads that the harness starts
+ *        later would inherit its place, and with the others pinned it finds the free unit.
  * @return NOMEM; DEVICE if a thread cannot be started; the status of a failed pinning. */
 enum jb_status jb_pool_create(uint32_t n_threads, const uint32_t *pus,
                               struct jb_pool **ret_pool) JB_MUST_CHECK;
