@@ -81,6 +81,10 @@ void jb_append_close(struct jb_append *file);
 enum jb_status jb_dir_each(const char *path, bool (*fn)(void *ctx, const char *name),
                            void *ctx) JB_MUST_CHECK;
 
+/* Makes a folder and those above it that are missing. Fine if it is there.
+ * @return INVAL for an unusable name, PERM, IO. */
+enum jb_status jb_make_folder(const char *path) JB_MUST_CHECK;
+
 bool jb_is_terminal(FILE *stream);
 /* Host name, "" if unknown; NUL-terminated. */
 void jb_host_name(char *ret_name, size_t size);

@@ -348,8 +348,8 @@ void jb_host_name(char *ret_name, size_t size)
     ret_name[size - 1] = '\0';
 }
 
-/* Makes every missing folder of an absolute path. */
-static enum jb_status make_folders(char *path)
+/* Makes every missing folder of a path that is not empty. */
+static enum jb_status make_folders(char *path, mode_t mode, const char *advice)
 {
     for (char *c = path + 1;; c++) {
         if (*c != '/' && *c != '\0') {
@@ -357,18 +357,28 @@ static enum jb_status make_folders(char *path)
         }
         const char kept = *c;
         *c = '\0';
-        const int failed = mkdir(path, 0700) != 0 ? errno : 0;
+        const int failed = mkdir(path, mode) != 0 ? errno : 0;
         struct stat info;
         if (failed != 0 && (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))) {
             return jb_fail(failed == EACCES || failed == EROFS ? JB_E_PERM : JB_E_IO,
-                           "'%s': cannot be made: %s; set XDG_CACHE_HOME to a folder of yours",
-                           path, strerror(failed));
+                           "'%s': cannot be made: %s%s", path, strerror(failed), advice);
         }
         *c = kept;
         if (kept == '\0') {
             return JB_OK;
         }
     }
+}
+
+enum jb_status jb_make_folder(const char *path)
+{
+    char copy[4096];
+    const size_t size = strlen(path);
+    if (size == 0 || size >= sizeof copy) {
+        return jb_fail(JB_E_INVAL, "'%.60s' is no name for a folder", path);
+    }
+    memcpy(copy, path, size + 1);
+    return make_folders(copy, 0777, "");
 }
 
 enum jb_status jb_cache_dir(char *ret_path, size_t size)
@@ -393,7 +403,8 @@ enum jb_status jb_cache_dir(char *ret_path, size_t size)
     if (n < 0 || (size_t)n >= sizeof path || (size_t)n >= size) {
         return jb_fail(JB_E_INVAL, "the cache folder's path is too long: '%.64s...'", base);
     }
-    const enum jb_status status = make_folders(path);
+    const enum jb_status status =
+        make_folders(path, 0700, "; set XDG_CACHE_HOME to a folder of yours");
     if (status == JB_OK) {
         memcpy(ret_path, path, (size_t)n + 1);
     }

@@ -455,6 +455,35 @@ enum jb_status jb_cache_dir(char *ret_path, size_t size)
     return JB_OK;
 }
 
+enum jb_status jb_make_folder(const char *path)
+{
+    wchar_t *wide = wide_of(path);
+    if (wide == NULL || wide[0] == L'\0') {
+        free(wide);
+        return jb_fail(JB_E_INVAL, "'%.60s' is no name for a folder", path);
+    }
+    /* What is above may be there and not ours to make (a drive): only the whole path must be. */
+    for (wchar_t *c = wide + 1;; c++) {
+        if (*c == L'/' || *c == L'\\' || *c == L'\0') {
+            const wchar_t kept = *c;
+            *c = L'\0';
+            (void)CreateDirectoryW(wide, NULL);
+            *c = kept;
+            if (kept == L'\0') {
+                break;
+            }
+        }
+    }
+    const DWORD error = GetLastError();
+    const DWORD attributes = GetFileAttributesW(wide);
+    free(wide);
+    if (attributes == INVALID_FILE_ATTRIBUTES || (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0) {
+        return jb_fail(error == ERROR_ACCESS_DENIED ? JB_E_PERM : JB_E_IO,
+                       "'%s': cannot be made: Windows error %lu", path, error);
+    }
+    return JB_OK;
+}
+
 void *jb_dl_open(const char *const *names)
 {
     for (; *names != NULL; names++) {

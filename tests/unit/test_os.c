@@ -380,6 +380,24 @@ static void test_the_cache_folder_is_made(void **state)
     assert_int_equal(jb_cache_dir(cache, sizeof cache), JB_E_NODEV);
 }
 
+static void test_a_folder_is_made_with_those_above_it(void **state)
+{
+    (void)state;
+    char path[256];
+    struct stat info;
+    (void)snprintf(path, sizeof path, "%s", path_of("one//two/three"));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(jb_make_folder(path), JB_OK);
+        assert_int_equal(stat(path, &info), 0);
+        assert_true(S_ISDIR(info.st_mode));
+    }
+    assert_int_equal(jb_make_folder("."), JB_OK);
+    assert_int_equal(jb_make_folder(""), JB_E_INVAL);
+    put("in_the_way", "");
+    assert_int_equal(jb_make_folder(path_of("in_the_way/below")), JB_E_IO);
+    assert_non_null(strstr(jb_reason(), "in_the_way"));
+}
+
 static void test_shared_objects(void **state)
 {
     (void)state;
@@ -427,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_memory_figures),
         cmocka_unit_test(test_folders_are_listed),
         cmocka_unit_test(test_the_cache_folder_is_made),
+        cmocka_unit_test(test_a_folder_is_made_with_those_above_it),
         cmocka_unit_test(test_shared_objects),
         cmocka_unit_test(test_host_name_and_terminal),
     };
