@@ -11,7 +11,9 @@
 #include "results/results.h"
 
 #define JB_FIGURE_LEGEND 32
-#define JB_FIGURE_LINES 24
+#define JB_FIGURE_LINES 96
+#define JB_FIGURE_TICS 48
+#define JB_FIGURE_PANELS 2
 #define JB_FIGURE_SHADES 160
 #define JB_FIGURE_MARKS 4000
 #define JB_MARK_LABEL 160
@@ -24,6 +26,9 @@ struct jb_mark {
     char tooltip[JB_MARK_TOOLTIP]; /* shown by SVG viewers                                   */
     uint32_t series;               /* power-time: which line, from 1; else 1                 */
     double x, x_low, x_high, y, y_low, y_high;
+    double row; /* where the label stands on the y axis */
+    /* For who reads the SVG: data-platform and the like; NULL = left out. */
+    const char *platform, *method, *evidence;
     int shape, under, inner; /* under: white, behind; inner: tells the evidence class        */
     double size, inner_size;
     uint32_t colour;
@@ -40,6 +45,16 @@ struct jb_legend {
 struct jb_figure_line { /* a guide with a label at its end */
     double x0, y0, x1, y1, label_x, label_y;
     char label[48];
+};
+
+struct jb_figure_tic { /* strips: the x axis is cut into panels */
+    double at;
+    char label[16];
+};
+
+struct jb_figure_panel {
+    double centre; /* on the x axis */
+    char title[48];
 };
 
 struct jb_figure_shade { /* a stretch of the x axis */
@@ -65,6 +80,10 @@ struct jb_figure {
     uint32_t n_lines;
     struct jb_figure_shade shades[JB_FIGURE_SHADES];
     uint32_t n_shades;
+    struct jb_figure_tic tics[JB_FIGURE_TICS];
+    uint32_t n_tics;
+    struct jb_figure_panel panels[JB_FIGURE_PANELS];
+    uint32_t n_panels;
     uint64_t n_without_value; /* groups left out: the quantity is unknown   */
     uint64_t n_invalid;       /* groups left out: their verdict is INVALID  */
 };
@@ -101,6 +120,9 @@ void jb_figure_words(struct jb_figure *figure, const struct jb_group *const *gro
                      bool has_labels, bool skips_phase);
 /* [from, to] widened to whole decades. */
 void jb_figure_decades(double *from, double *to);
+/* Frame, axes and diagonals (10^from to 10^to tokens/J) around the marks that are there: at least
+ * 1 to 1000 W and 1 to 10000 tokens/s. */
+void jb_figure_scatter(struct jb_figure *figure, int from_decade, int to_decade);
 /* The next round number, two digits at most, not below value (> 0). */
 double jb_figure_round_up(double value);
 

@@ -122,13 +122,42 @@ static void put_legend(struct text *text, const struct jb_figure *figure)
 /* Labels of the rows, from the top; those of marks that share a row are the same. */
 static void put_rows(struct text *text, const struct jb_figure *figure)
 {
-    double next = 0.0;
-    put(text, "ROW_TEXT='");
-    for (uint64_t i = 0; i < figure->n_marks; i++) {
-        if (figure->marks[i].label[0] != '\0' && figure->marks[i].y == next) {
-            put_word(text, figure->marks[i].label);
-            next += 1.0;
+    for (int is_place = 0; is_place < 2; is_place++) {
+        double last = -1.0;
+        put(text, is_place ? "ROW_Y='" : "ROW_TEXT='");
+        for (uint64_t i = 0; i < figure->n_marks; i++) {
+            const struct jb_mark *mark = &figure->marks[i];
+            if (mark->label[0] == '\0' || !(mark->row > last)) {
+                continue;
+            }
+            last = mark->row;
+            if (is_place) {
+                put(text, " %.9g", mark->row);
+            } else {
+                put_word(text, mark->label);
+            }
         }
+        put(text, "'\n");
+    }
+}
+
+static void put_panels(struct text *text, const struct jb_figure *figure)
+{
+    put(text, "TIC_X='");
+    for (uint32_t i = 0; i < figure->n_tics; i++) {
+        put(text, " %.9g", figure->tics[i].at);
+    }
+    put(text, "'\nTIC_TEXT='");
+    for (uint32_t i = 0; i < figure->n_tics; i++) {
+        put_word(text, figure->tics[i].label);
+    }
+    put(text, "'\nPANEL_X='");
+    for (uint32_t i = 0; i < figure->n_panels; i++) {
+        put(text, " %.9g", figure->panels[i].centre);
+    }
+    put(text, "'\nPANEL_TEXT='");
+    for (uint32_t i = 0; i < figure->n_panels; i++) {
+        put_word(text, figure->panels[i].title);
     }
     put(text, "'\n");
 }
@@ -198,6 +227,7 @@ static void put_settings(struct text *text, const struct jb_figure *figure, cons
     put(text, "X_IS_LOG=%d\nN_SERIES=%u\n", figure->is_x_log ? 1 : 0, figure->n_series);
     put_legend(text, figure);
     put_rows(text, figure);
+    put_panels(text, figure);
     put_series(text, figure);
     put_lines(text, figure);
 }
@@ -282,6 +312,13 @@ static void put_xml(FILE *out, const char *text)
     }
 }
 
+static void put_attribute(FILE *out, const char *name, const char *value)
+{
+    if (value != NULL) {
+        (void)fprintf(out, " data-%s=\"%s\"", name, value);
+    }
+}
+
 /* Copies the drawing line by line; the k-th point of the mark layers is the k-th data row. */
 static uint64_t copy_marking(const struct jb_figure *figure, FILE *in, FILE *out)
 {
@@ -308,7 +345,12 @@ static uint64_t copy_marking(const struct jb_figure *figure, FILE *in, FILE *out
             continue;
         }
         use[strcspn(use, "\n")] = '\0';
-        (void)fputs("<g class=\"mark\"><title>", out);
+        const struct jb_mark *mark = &figure->marks[n_found];
+        (void)fputs("<g class=\"mark\"", out);
+        put_attribute(out, "platform", mark->platform);
+        put_attribute(out, "method", mark->method);
+        put_attribute(out, "evidence", mark->evidence);
+        (void)fputs("><title>", out);
         put_xml(out, figure->marks[n_found++].tooltip);
         (void)fprintf(out, "</title>%s</g>\n", use);
     }

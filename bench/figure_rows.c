@@ -8,66 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/figure_looks.h"
 #include "platforms/base/units.h"
 #include "results/text.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define GREY 0x595959u
-#define MARK_SIZE 0.85
 #define BATCHED_SIZE 1.3
 
-/* The palette of the survey whose figure this follows: arXiv 2410.04466, all-scatter.svg. */
-static const struct {
-    const char *name, *title;
-    uint32_t colour;
-} platforms[] = {{"cpu", "CPU", 0x70AD47},
-                 {"gpu", "GPU", 0x4472C4},
-                 {"fpga", "FPGA", 0xFFC000},
-                 {"asic", "ASIC", 0xC00000},
-                 {"pim", "PIM", 0x7030A0}};
-
-/* gnuplot's point types: filled and hollow form of a shape. A star has no inside. */
-struct shape {
-    const char *name, *title;
-    int filled, hollow;
-};
-static const struct shape methods[] = {
-    {"none", "none", 7, 6},           {"quant", "quantization", 5, 4},
-    {"sparsity", "sparsity", 13, 12}, {"spec", "speculation", 9, 8},
-    {"operator", "operator", 11, 10}, {"hetero", "heterogeneous", 15, 14},
-    {"homog", "homogeneous", 2, 2},   {"", "several", 3, 3},
-};
-static const struct shape phases[] = {
+static const struct jb_shape phases[] = {
     {"prefill", "prefill", 9, 8}, {"decode", "decode", 7, 6}, {"total", "total", 5, 4}};
-
-static const struct {
-    const char *name, *title;
-    int inner;
-    double inner_size;
-} classes[] = {{"measured", "measured", 0, 0.0},
-               {"simulated", "simulated", 0, 0.0},
-               {"modelled", "modelled", 7, 0.3},
-               {"nameplate", "nameplate", 2, 0.45},
-               {"literature", "literature", 1, 0.5}};
-
-static uint32_t colour_of(const char *platform)
-{
-    for (size_t i = 0; i < COUNT(platforms); i++) {
-        if (strcmp(platforms[i].name, platform) == 0) {
-            return platforms[i].colour;
-        }
-    }
-    return GREY;
-}
-
-static size_t method_index(const char *method_class)
-{
-    size_t i = 0;
-    while (i < COUNT(methods) - 1 && strcmp(methods[i].name, method_class) != 0) {
-        i++;
-    }
-    return i;
-}
 
 static size_t phase_index(const char *phase)
 {
@@ -79,19 +28,10 @@ static size_t phase_index(const char *phase)
 }
 
 /* The weaker of two evidence classes; an unknown name counts as literature. */
-static size_t class_index(const char *name)
-{
-    size_t i = 0;
-    while (i < COUNT(classes) - 1 && strcmp(classes[i].name, name) != 0) {
-        i++;
-    }
-    return i;
-}
-
 static size_t weakest_class(const struct jb_record *key, bool with_energy)
 {
-    const size_t time = class_index(key->time_class);
-    const size_t energy = with_energy ? class_index(key->energy_class) : 0;
+    const size_t time = jb_class_look_of(key->time_class);
+    const size_t energy = with_energy ? jb_class_look_of(key->energy_class) : 0;
     return time > energy ? time : energy;
 }
 
@@ -152,16 +92,16 @@ static enum jb_status nothing_to_draw(const struct choice *choice, const struct 
                    choice->is_phases ? "prefill or decode" : wish->phase);
 }
 
-static void dress(struct jb_mark *mark, const struct jb_record *key, const struct shape *shape,
+static void dress(struct jb_mark *mark, const struct jb_record *key, const struct jb_shape *shape,
                   size_t evidence)
 {
     mark->series = 1;
-    mark->colour = colour_of(key->platform);
+    mark->colour = jb_platform_colour(key->platform);
     mark->under = shape->filled;
     mark->shape = evidence == 0 ? shape->filled : shape->hollow;
-    mark->inner = classes[evidence].inner;
-    mark->inner_size = classes[evidence].inner_size;
-    mark->size = key->batch > 1 ? BATCHED_SIZE : MARK_SIZE;
+    mark->inner = jb_class_looks[evidence].inner;
+    mark->inner_size = jb_class_looks[evidence].inner_size;
+    mark->size = key->batch > 1 ? BATCHED_SIZE : JB_MARK_SIZE;
 }
 
 static void bound(const struct jb_interval *of, double *ret_low, double *ret_high)
@@ -202,8 +142,8 @@ static bool has_number(const struct choice *choice, size_t (*of)(const struct ch
 static size_t platform_of(const struct choice *choice, uint64_t i)
 {
     size_t p = 0;
-    while (p < COUNT(platforms) &&
-           strcmp(platforms[p].name, choice->groups[i]->key.platform) != 0) {
+    while (p < JB_N_PLATFORM_LOOKS &&
+           strcmp(jb_platform_looks[p].name, choice->groups[i]->key.platform) != 0) {
         p++;
     }
     return p;
@@ -211,7 +151,7 @@ static size_t platform_of(const struct choice *choice, uint64_t i)
 
 static size_t method_of(const struct choice *choice, uint64_t i)
 {
-    return method_index(choice->groups[i]->key.method_class);
+    return jb_method_look(choice->groups[i]->key.method_class);
 }
 
 static size_t phase_of(const struct choice *choice, uint64_t i)
@@ -239,13 +179,13 @@ static void add_heading(struct jb_figure *figure, const char *text)
 static void add_platforms(struct jb_figure *figure, const struct choice *choice)
 {
     add_heading(figure, "Platform");
-    for (size_t p = 0; p <= COUNT(platforms); p++) {
+    for (size_t p = 0; p <= JB_N_PLATFORM_LOOKS; p++) {
         if (has_number(choice, platform_of, p)) {
-            const bool is_known = p < COUNT(platforms);
+            const bool is_known = p < JB_N_PLATFORM_LOOKS;
             struct jb_legend *entry =
-                jb_figure_legend(figure, is_known ? platforms[p].title : "other");
+                jb_figure_legend(figure, is_known ? jb_platform_looks[p].title : "other");
             entry->shape = 7;
-            entry->colour = is_known ? platforms[p].colour : GREY;
+            entry->colour = is_known ? jb_platform_looks[p].colour : JB_LOOK_GREY;
         }
     }
 }
@@ -262,15 +202,15 @@ static void add_shapes(struct jb_figure *figure, const struct choice *choice)
         return;
     }
     bool has_any = false;
-    for (size_t i = 1; i < COUNT(methods); i++) {
+    for (size_t i = 1; i < JB_N_METHOD_LOOKS; i++) {
         has_any = has_any || has_number(choice, method_of, i);
     }
-    for (size_t i = 0; has_any && i < COUNT(methods); i++) {
+    for (size_t i = 0; has_any && i < JB_N_METHOD_LOOKS; i++) {
         if (i == 0) {
             add_heading(figure, "Method");
         }
         if (has_number(choice, method_of, i)) {
-            jb_figure_legend(figure, methods[i].title)->shape = methods[i].filled;
+            jb_figure_legend(figure, jb_method_looks[i].title)->shape = jb_method_looks[i].filled;
         }
     }
 }
@@ -278,12 +218,12 @@ static void add_shapes(struct jb_figure *figure, const struct choice *choice)
 static void add_classes(struct jb_figure *figure, const struct choice *choice)
 {
     add_heading(figure, "Evidence");
-    for (size_t i = 0; i < COUNT(classes); i++) {
+    for (size_t i = 0; i < JB_N_CLASS_LOOKS; i++) {
         if (has_number(choice, evidence_of, i)) {
-            struct jb_legend *entry = jb_figure_legend(figure, classes[i].title);
+            struct jb_legend *entry = jb_figure_legend(figure, jb_class_looks[i].title);
             entry->shape = i == 0 ? 7 : 6;
-            entry->inner = classes[i].inner;
-            entry->inner_size = classes[i].inner_size;
+            entry->inner = jb_class_looks[i].inner;
+            entry->inner_size = jb_class_looks[i].inner_size;
         }
     }
 }
@@ -314,65 +254,18 @@ static void add_batches(struct jb_figure *figure, const struct choice *choice)
 
 /* ---- power against throughput ---- */
 
-static void add_diagonals(struct jb_figure *figure)
-{
-    const double decade_x = (figure->right - figure->left) / log10(figure->x_max / figure->x_min);
-    const double decade_y = (figure->top - figure->bottom) / log10(figure->y_max / figure->y_min);
-    figure->line_angle = atan2(decade_y, decade_x) * 180.0 / acos(-1.0);
-    for (int k = -6; k <= 6 && figure->n_lines < JB_FIGURE_LINES; k++) {
-        const double slope = pow(10.0, k);
-        const double x0 = fmax(figure->x_min, figure->y_min / slope);
-        const double x1 = fmin(figure->x_max, figure->y_max / slope);
-        /* A stub in a corner would have no room for its label. */
-        if (!(x1 > x0) || log10(x1 / x0) * hypot(decade_x, decade_y) < 110.0) {
-            continue;
-        }
-        struct jb_figure_line *line = &figure->lines[figure->n_lines++];
-        *line = (struct jb_figure_line){.x0 = x0, .y0 = slope * x0, .x1 = x1, .y1 = slope * x1};
-        /* The label ends just before the line does, clear above it. */
-        line->label_x = x1 * pow(10.0, -22.0 / decade_x);
-        line->label_y = line->label_x * slope * pow(10.0, 9.5 / decade_y);
-        (void)snprintf(line->label, sizeof line->label, "%.10g tokens/J", slope);
-    }
-}
-
-static void lay_out_scatter(struct jb_figure *figure)
-{
-    figure->width = 700.0;
-    figure->height = 480.0;
-    figure->left = 72.0;
-    figure->right = 550.0;
-    figure->bottom = 54.0;
-    figure->top = 448.0;
-    figure->is_x_log = true;
-    figure->x_min = 1.0;
-    figure->x_max = 1000.0;
-    figure->y_min = 1.0;
-    figure->y_max = 10000.0;
-    for (uint64_t i = 0; i < figure->n_marks; i++) {
-        const struct jb_mark *mark = &figure->marks[i];
-        figure->x_min = fmin(figure->x_min, mark->x_low);
-        figure->x_max = fmax(figure->x_max, mark->x_high);
-        figure->y_min = fmin(figure->y_min, mark->y_low);
-        figure->y_max = fmax(figure->y_max, mark->y_high);
-    }
-    jb_figure_decades(&figure->x_min, &figure->x_max);
-    jb_figure_decades(&figure->y_min, &figure->y_max);
-    add_diagonals(figure);
-}
-
 static void fill_scatter(struct jb_figure *figure, const struct choice *choice)
 {
     for (uint64_t i = 0; i < choice->n; i++) {
         const struct jb_group *group = choice->groups[i];
         struct jb_mark *mark = &figure->marks[i];
-        dress(mark, &group->key, &methods[method_of(choice, i)], evidence_of(choice, i));
+        dress(mark, &group->key, &jb_method_looks[method_of(choice, i)], evidence_of(choice, i));
         mark->x = group->power_w.median;
         mark->y = group->tokens_per_s.median;
         bound(&group->power_w, &mark->x_low, &mark->x_high);
         bound(&group->tokens_per_s, &mark->y_low, &mark->y_high);
     }
-    lay_out_scatter(figure);
+    jb_figure_scatter(figure, -6, 6);
 }
 
 /* ---- dots in labelled rows ---- */
@@ -388,7 +281,7 @@ static uint64_t place_rows(struct jb_figure *figure, bool shares)
             k++;
         }
         mark->y = k < i ? figure->marks[k].y : (double)n_rows++;
-        mark->y_low = mark->y_high = mark->y;
+        mark->y_low = mark->y_high = mark->row = mark->y;
     }
     return n_rows;
 }
@@ -427,8 +320,8 @@ static void fill_rows(struct jb_figure *figure, const struct choice *choice)
     for (uint64_t i = 0; i < choice->n; i++) {
         const struct jb_group *group = choice->groups[i];
         struct jb_mark *mark = &figure->marks[i];
-        const struct shape *shape =
-            choice->is_phases ? &phases[phase_of(choice, i)] : &methods[method_of(choice, i)];
+        const struct jb_shape *shape = choice->is_phases ? &phases[phase_of(choice, i)]
+                                                         : &jb_method_looks[method_of(choice, i)];
         const struct jb_interval *of =
             choice->is_phases ? &group->tokens_per_s : &group->tokens_per_j;
         dress(mark, &group->key, shape, evidence_of(choice, i));

@@ -15,6 +15,7 @@ static const struct jb_command commands[] = {
     {"plot", "Draw a figure (PDF, SVG, PNG) from result files", jb_cmd_plot},
     {"list", "List backends, devices, models, formats, methods, meters or columns", jb_cmd_list},
     {"doctor", "Say what this machine offers, what is missing and how to unlock it", jb_cmd_doctor},
+    {"survey", "Redraw a published comparison of hardware, with our own rows on it", jb_cmd_survey},
     {"eval", "Mean negative log likelihood of a text or of token ids", jb_cmd_eval},
     {"synth", "Write a GGUF file: a named shape with seeded weights, or another file converted",
      jb_cmd_synth},

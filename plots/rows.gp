@@ -8,7 +8,7 @@ set grid ytics back lt 1 lw 0.5 lc rgb FAINT
 set yrange [Y_MAX:Y_MIN]
 set ytics scale 0 ()
 do for [i = 1:words(ROW_TEXT)] {
-    set ytics add (word(ROW_TEXT, i) i - 1)
+    set ytics add (word(ROW_TEXT, i) real(word(ROW_Y, i)))
 }
 set label 2 X_TITLE at screen X_TITLE_X, X_TITLE_Y center textcolor rgb INK
 

@@ -124,7 +124,8 @@ static const char *take_cell(const struct column *column, const char *text,
     return NULL;
 }
 
-_Static_assert(sizeof(enum jb_platform) == sizeof(int) && sizeof(enum jb_power_kind) == sizeof(int),
+_Static_assert(sizeof(enum jb_pub_platform) == sizeof(int) &&
+                   sizeof(enum jb_power_kind) == sizeof(int),
                "words are stored as int");
 
 static enum jb_status take_row(struct jb_published *published, const uint32_t *places,
@@ -229,12 +230,12 @@ bool jb_published_is_sheet(const struct jb_published_row *row)
            strstr(row->note, "data sheet 2025-05") != NULL;
 }
 
-const char *jb_platform_name(enum jb_platform platform)
+const char *jb_pub_platform_name(enum jb_pub_platform platform)
 {
     return platforms[platform];
 }
 
-const char *jb_method_name(enum jb_method method)
+const char *jb_pub_method_name(enum jb_pub_method method)
 {
     return methods[method];
 }
@@ -244,9 +245,9 @@ const char *jb_power_kind_name(enum jb_power_kind kind)
     return power_kinds[kind];
 }
 
-enum jb_platform jb_platform_find(const char *name)
+enum jb_pub_platform jb_pub_platform_find(const char *name)
 {
-    return (enum jb_platform)word_index(name, strlen(name), platforms, JB_N_PLATFORMS);
+    return (enum jb_pub_platform)word_index(name, strlen(name), platforms, JB_N_PUB_PLATFORMS);
 }
 
 double jb_ratio_error(double tokens_per_s, double power_w, double tokens_per_j)

@@ -12,22 +12,22 @@
 #include "platforms/base/status.h"
 #include "results/sheet.h"
 
-enum jb_platform {
-    JB_PLATFORM_CPU,
-    JB_PLATFORM_GPU,
-    JB_PLATFORM_FPGA,
-    JB_PLATFORM_ASIC,
-    JB_PLATFORM_PIM,
-    JB_N_PLATFORMS
+enum jb_pub_platform {
+    JB_PUB_CPU,
+    JB_PUB_GPU,
+    JB_PUB_FPGA,
+    JB_PUB_ASIC,
+    JB_PUB_PIM,
+    JB_N_PUB_PLATFORMS
 };
-enum jb_method {
-    JB_METHOD_QUANTIZATION,
-    JB_METHOD_SPARSITY,
-    JB_METHOD_FAST_DECODING,
-    JB_METHOD_OPERATOR,
-    JB_METHOD_HETEROGENEOUS,
-    JB_METHOD_HOMOGENEOUS,
-    JB_N_METHODS
+enum jb_pub_method {
+    JB_PUB_QUANTIZATION,
+    JB_PUB_SPARSITY,
+    JB_PUB_FAST_DECODING,
+    JB_PUB_OPERATOR,
+    JB_PUB_HETEROGENEOUS,
+    JB_PUB_HOMOGENEOUS,
+    JB_N_PUB_METHODS
 };
 enum jb_power_kind {
     JB_POWER_NONE, /* no power given                        */
@@ -48,8 +48,8 @@ enum jb_source_kind {
 struct jb_published_row {
     uint64_t line;
     const char *work, *device, *process_nm, *model, *precision, *method, *source_url, *note;
-    enum jb_platform platform;
-    uint32_t methods; /* a set: bit 1 << enum jb_method; method is the same as text */
+    enum jb_pub_platform platform;
+    uint32_t methods; /* a set: bit 1 << enum jb_pub_method; method is the same as text */
     int64_t year, batch;
     double prompt_tokens, output_tokens; /* may be means */
     double power_w, tokens_per_s, tokens_per_j;
@@ -86,11 +86,11 @@ bool jb_published_is_drawn(const struct jb_published_row *row);
 bool jb_published_is_sheet(const struct jb_published_row *row);
 
 /* Names in the file; methods and platforms by enum value. */
-const char *jb_platform_name(enum jb_platform platform);
-const char *jb_method_name(enum jb_method method);
+const char *jb_pub_platform_name(enum jb_pub_platform platform);
+const char *jb_pub_method_name(enum jb_pub_method method);
 const char *jb_power_kind_name(enum jb_power_kind kind);
 /* @return the enum value, or the number of values for an unknown name. */
-enum jb_platform jb_platform_find(const char *name);
+enum jb_pub_platform jb_pub_platform_find(const char *name);
 
 /* |tokens_per_s / power_w / tokens_per_j - 1|; NaN if one of them is missing. */
 double jb_ratio_error(double tokens_per_s, double power_w, double tokens_per_j);

@@ -40,12 +40,13 @@ static void drawn_points_are_counted(void **state)
 {
     (void)state;
     static const uint64_t by_platform[] = {42, 96, 18, 22, 8};
-    static const uint64_t by_method[JB_N_PLATFORMS][JB_N_METHODS] = {{19, 4, 0, 2, 17, 0},
-                                                                     {22, 10, 26, 37, 1, 0},
-                                                                     {15, 5, 0, 0, 2, 0},
-                                                                     {10, 0, 0, 11, 0, 1},
-                                                                     {1, 0, 0, 0, 7, 0}};
-    uint64_t platforms[JB_N_PLATFORMS] = {0}, methods[JB_N_PLATFORMS][JB_N_METHODS] = {{0}};
+    static const uint64_t by_method[JB_N_PUB_PLATFORMS][JB_N_PUB_METHODS] = {{19, 4, 0, 2, 17, 0},
+                                                                             {22, 10, 26, 37, 1, 0},
+                                                                             {15, 5, 0, 0, 2, 0},
+                                                                             {10, 0, 0, 11, 0, 1},
+                                                                             {1, 0, 0, 0, 7, 0}};
+    uint64_t platforms[JB_N_PUB_PLATFORMS] = {0},
+             methods[JB_N_PUB_PLATFORMS][JB_N_PUB_METHODS] = {{0}};
     uint64_t n_superseded = 0;
     assert_int_equal(shipped.n_rows, 580);
     for (uint64_t i = 0; i < shipped.n_rows; i++) {
@@ -55,14 +56,14 @@ static void drawn_points_are_counted(void **state)
             continue;
         }
         platforms[row->platform]++;
-        for (int m = 0; m < JB_N_METHODS; m++) {
+        for (int m = 0; m < JB_N_PUB_METHODS; m++) {
             methods[row->platform][m] += row->methods >> m & 1u;
         }
     }
     assert_int_equal(n_superseded, 8);
-    for (int p = 0; p < JB_N_PLATFORMS; p++) {
+    for (int p = 0; p < JB_N_PUB_PLATFORMS; p++) {
         assert_int_equal(platforms[p], by_platform[p]);
-        for (int m = 0; m < JB_N_METHODS; m++) {
+        for (int m = 0; m < JB_N_PUB_METHODS; m++) {
             assert_int_equal(methods[p][m], by_method[p][m]);
         }
     }
@@ -87,7 +88,7 @@ static void best_is_as_the_survey_says(void **state)
     (void)state;
     static const double per_j[] = {2.381, 0.8585, 6.304, 13.99, 46.66};
     static const double per_s[] = {50, 343.4, 450, 2700, 1998};
-    double best_j[JB_N_PLATFORMS] = {0}, best_s[JB_N_PLATFORMS] = {0};
+    double best_j[JB_N_PUB_PLATFORMS] = {0}, best_s[JB_N_PUB_PLATFORMS] = {0};
     for (uint64_t i = 0; i < shipped.n_rows; i++) {
         const struct jb_published_row *row = &shipped.rows[i];
         if (jb_published_is_drawn(row)) {
@@ -95,7 +96,7 @@ static void best_is_as_the_survey_says(void **state)
             best_s[row->platform] = fmax(best_s[row->platform], row->tokens_per_s);
         }
     }
-    for (int p = 0; p < JB_N_PLATFORMS; p++) {
+    for (int p = 0; p < JB_N_PUB_PLATFORMS; p++) {
         assert_true(fabs(best_j[p] / per_j[p] - 1.0) < 1e-3);
         assert_true(fabs(best_s[p] / per_s[p] - 1.0) < 1e-3);
     }
@@ -119,8 +120,8 @@ static void a_row_is_read_whole(void **state)
     assert_int_equal(published.n_rows, 1);
     const struct jb_published_row *row = &published.rows[0];
     assert_int_equal(row->line, 2);
-    assert_int_equal(row->platform, JB_PLATFORM_FPGA);
-    assert_int_equal(row->methods, 1u << JB_METHOD_QUANTIZATION | 1u << JB_METHOD_SPARSITY);
+    assert_int_equal(row->platform, JB_PUB_FPGA);
+    assert_int_equal(row->methods, 1u << JB_PUB_QUANTIZATION | 1u << JB_PUB_SPARSITY);
     assert_int_equal(row->batch, JB_INT_MISSING);
     assert_true(jb_is_missing(row->output_tokens));
     assert_true(row->prompt_tokens == 12.5 && row->power_w == 7.5 && row->tokens_per_s == 15.0);
