@@ -24,8 +24,25 @@ static void print_help(void)
         stdout);
 }
 
+/* Raw rows took hours; a summary is made again at will. */
+static bool holds_rows(const char *path)
+{
+    char start[8] = "";
+    FILE *file = fopen(path, "r+b"); /* + so that a pipe without a reader does not block */
+    if (file == NULL) {
+        return false;
+    }
+    const bool is_file = fseek(file, 0, SEEK_END) == 0 && ftell(file) > 0 &&
+                         fseek(file, 0, SEEK_SET) == 0 && fread(start, 1, 7, file) == 7;
+    (void)fclose(file);
+    return is_file && strcmp(start, "schema,") == 0;
+}
+
 static int print_groups(const struct jb_group *groups, uint64_t n, bool as_csv, const char *path)
 {
+    if (path != NULL && holds_rows(path)) {
+        return jb_cli_usage("summary", "'%s' holds raw rows: give -o another file", path);
+    }
     FILE *out = path == NULL ? stdout : fopen(path, "wb");
     if (out == NULL) {
         jb_cli_error("cannot write '%s': %s", path, strerror(errno));
