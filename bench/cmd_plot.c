@@ -17,6 +17,7 @@ static const struct {
     {"phases", "tokens/s of prefill and decode, with intervals", false},
     {"power-time", "watts over time with the phases shaded (FILE: a trace of run --trace)", true},
 };
+#define KIND_NAMES "power-throughput, efficiency, phases, power-time"
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
 static void print_help(void)
@@ -131,12 +132,12 @@ int jb_cmd_plot(int argc, char **argv)
         }
     }
     if (optind == argc) {
-        return jb_cli_usage("plot", "which kind?");
+        return jb_cli_usage("plot", "name a kind: " KIND_NAMES);
     }
     wish.kind = argv[optind];
     const int kind = kind_of(wish.kind);
     if (kind == N_KINDS) {
-        return jb_cli_usage("plot", "unknown kind '%.64s'", wish.kind);
+        return jb_cli_usage("plot", "unknown kind '%.64s'; kinds: " KIND_NAMES, wish.kind);
     }
     if (output == NULL) {
         return jb_cli_usage("plot", "where to? give -o FIGURE");

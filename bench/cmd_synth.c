@@ -93,6 +93,22 @@ static void show_progress(void *ctx, uint64_t done, uint64_t total)
     jb_progress_show(ctx, "synth: %.0f of %.0f MiB", (double)done / JB_MIB, (double)total / JB_MIB);
 }
 
+/* Rows that do not divide into a format's blocks are kept in another one; a file of mostly such
+ * rows goes by that one's name. */
+static int say_format(const struct jb_synth_args *args)
+{
+    const struct jb_model_args model_args = {.source = args->output};
+    struct jb_model *model = NULL;
+    const enum jb_status status = jb_model_open(&model_args, &model);
+    if (status == JB_OK && strcmp(jb_model_info(model)->format, args->format) != 0) {
+        (void)fprintf(stderr,
+                      "joulebench: %s is %s: its rows do not divide into the blocks of %s\n",
+                      args->output, jb_model_info(model)->format, args->format);
+    }
+    jb_model_close(model);
+    return JB_EXIT_OK; /* shapes alone (gpt2, opt) cannot be opened, only written */
+}
+
 int jb_cmd_synth(int argc, char **argv)
 {
     struct jb_progress progress;
@@ -110,5 +126,5 @@ int jb_cmd_synth(int argc, char **argv)
     jb_progress_start(&progress);
     const enum jb_status status = jb_synth(&args);
     jb_progress_end(&progress);
-    return status == JB_OK ? JB_EXIT_OK : jb_cli_fail(status);
+    return status == JB_OK ? say_format(&args) : jb_cli_fail(status);
 }

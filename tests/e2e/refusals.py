@@ -82,7 +82,35 @@ def what_cannot_fit_is_refused_before_it_fills_the_memory():
             "100000", "--chunk", "100000")
 
 
-run_tests([an_unknown_simd_level_is_refused, a_batch_is_named_once, an_empty_meter_list_is_refused,
+def a_summary_replaces_no_raw_rows():
+    with tempfile.TemporaryDirectory() as folder:
+        rows = os.path.join(folder, "rows.csv")
+        assert jb(*RUN, "--output", rows).returncode == 0
+        with open(rows, "rb") as file:
+            before = file.read()
+        refused(2, [rows, "-o"], "summary", rows, "-o", rows)
+        with open(rows, "rb") as file:
+            assert file.read() == before
+        for _ in range(2):
+            assert jb("summary", "--csv", rows, "-o", rows + ".summary").returncode == 0
+
+
+def a_figure_kind_is_named_in_the_error():
+    refused(2, ["'pie'", "power-throughput", "power-time"], "plot", "pie", "x.csv", "-o", "x.svg")
+    refused(2, ["power-throughput", "power-time"], "plot")
+
+
+def a_conversion_that_falls_back_says_so():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "a.gguf")
+        done = jb("synth", "--model", "tiny", "--format", "q4_k", "-o", path)
+        assert done.returncode == 0 and done.stderr == "", done.stderr
+        done = jb("synth", "--model", "smollm2-135m", "--format", "q4_k", "-o", path, "--force")
+        assert done.returncode == 0 and path in done.stderr and "blocks of q4_k" in done.stderr, done.stderr
+
+
+run_tests([a_summary_replaces_no_raw_rows, a_figure_kind_is_named_in_the_error, a_conversion_that_falls_back_says_so,
+           an_unknown_simd_level_is_refused, a_batch_is_named_once, an_empty_meter_list_is_refused,
            a_kind_of_list_is_named_in_the_error, an_unknown_setting_points_to_the_list,
            one_error_is_one_line_even_without_meters, a_trace_replaces_nothing_but_a_trace,
            what_cannot_fit_is_refused_before_it_fills_the_memory])
