@@ -111,6 +111,13 @@ static int parse_options(int argc, char **argv, struct options *ret)
     if ((ret->ids == NULL) == (ret->text == NULL)) {
         return jb_cli_usage("eval", "give either --ids FILE or --text FILE");
     }
+    const char *const inputs[] = {ret->model, ret->ids, ret->text};
+    for (int i = 0; i < 3 && ret->logits != NULL; i++) {
+        if (inputs[i] != NULL && strcmp(inputs[i], ret->logits) == 0) {
+            return jb_cli_usage("eval", "--logits would replace its input '%s': give another file",
+                                ret->logits);
+        }
+    }
     return -1;
 }
 

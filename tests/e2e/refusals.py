@@ -109,8 +109,18 @@ def a_conversion_that_falls_back_says_so():
         assert done.returncode == 0 and path in done.stderr and "blocks of q4_k" in done.stderr, done.stderr
 
 
-run_tests([a_summary_replaces_no_raw_rows, a_figure_kind_is_named_in_the_error, a_conversion_that_falls_back_says_so,
-           an_unknown_simd_level_is_refused, a_batch_is_named_once, an_empty_meter_list_is_refused,
+def logits_replace_no_input():
+    with tempfile.TemporaryDirectory() as folder:
+        ids = os.path.join(folder, "a.ids")
+        with open(ids, "w", encoding="utf-8") as file:
+            file.write("5 6\n")
+        refused(2, ["--logits", ids], "eval", "--model", "tiny", "--ids", ids, "--logits", ids)
+        with open(ids, encoding="utf-8") as file:
+            assert file.read() == "5 6\n"
+
+
+run_tests([logits_replace_no_input, a_summary_replaces_no_raw_rows, a_figure_kind_is_named_in_the_error,
+           a_conversion_that_falls_back_says_so, an_unknown_simd_level_is_refused, a_batch_is_named_once, an_empty_meter_list_is_refused,
            a_kind_of_list_is_named_in_the_error, an_unknown_setting_points_to_the_list,
            one_error_is_one_line_even_without_meters, a_trace_replaces_nothing_but_a_trace,
            what_cannot_fit_is_refused_before_it_fills_the_memory])
