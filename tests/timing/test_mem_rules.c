@@ -3,7 +3,6 @@
  * decides; not ready at c - 1, ready at c, and not binding where it must not. The checker is held
  * to the same cases. Then every standard: random legal logs, on which model and checker must agree
  * to the cycle. */
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "backends/simcore/mem_device.h"
 #include "platforms/base/rng.h"
 #include "tests/timing/checker.h"
+#include "tests/timing/standards.h"
 
 /* Two pseudo-channels, two ranks, two groups, two banks. */
 enum { SAME = 0, GROUP = 1, RANK = 2, PSEUDO = 4, CHANNEL = 8 };
@@ -342,27 +341,6 @@ static void test_commands_of_a_device(void **state)
 }
 
 /* ---- all standards ---- */
-
-static const char *const standards[] = {"hbm2",      "hbm2e",     "hbm3",       "gddr6",
-                                        "ddr4-3200", "ddr5-4800", "lpddr5-6400"};
-enum { N_STANDARDS = sizeof standards / sizeof standards[0] };
-
-static struct jb_mem_spec read_standard(const char *name)
-{
-    struct jb_device_file *file = NULL;
-    struct jb_mem_spec spec;
-    if (jb_device_open(name, jb_mem_device_schema, &file) != JB_OK ||
-        jb_mem_spec_read(file, &spec) != JB_OK) {
-        fail_msg("%s", jb_reason());
-    }
-    /* A channel moves its share of the device's peak, and holds its share of the bytes. */
-    const double channels = jb_device_number(file, "channels");
-    const double peak = spec.clock_hz / spec.t[JB_MEM_T_BL] * spec.burst_bytes * spec.n_pseudo;
-    assert_true(fabs(peak * channels / jb_device_number(file, "memory_bytes_per_s") - 1) < 0.005);
-    assert_true((double)jb_mem_bytes(&spec) * channels == jb_device_number(file, "memory_bytes"));
-    jb_device_close(file);
-    return spec;
-}
 
 /* A step towards a random wish, as early as allowed or a little later. The checker must object to
  * one cycle earlier, unless the last command stands at that cycle or later already. */
