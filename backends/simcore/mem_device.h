@@ -89,6 +89,11 @@
 /* Currents are of one chip; `chips` work in lockstep as one rank of one data bus. */
 #define JB_MEM_CURRENT_KEYS                                                                        \
     JB_MEM_KEY_N("chips", 64, "Chips in lockstep that the currents count one of."),                \
+        {.key = "currents_of",                                                                     \
+         .dimension = JB_DIM_TEXT,                                                                 \
+         .is_required = true,                                                                      \
+         .choices = "rank bus",                                                                    \
+         .help = "Standby currents are of one rank, or of all ranks of a data bus together."},     \
         {.key = "vdd",                                                                             \
          .dimension = JB_DIM_VOLTAGE,                                                              \
          .min = 0.1,                                                                               \
@@ -105,6 +110,8 @@
         JB_MEM_KEY_I("idd4r", "Reads without a gap, data static."),                                \
         JB_MEM_KEY_I("idd4w", "Writes without a gap, data static."),                               \
         JB_MEM_KEY_I("idd5b", "All-bank refresh without a gap."),                                  \
+        JB_MEM_KEY_TOGGLE("toggle_floor",                                                          \
+                          "Read energy with static data that the toggles were measured with."),    \
         JB_MEM_KEY_TOGGLE("toggle_dq", "More for each bit that changes on the data pins."),        \
         JB_MEM_KEY_TOGGLE("toggle_tsv", "More for each bit that changes on the stack's vias."),    \
         JB_MEM_KEY_TOGGLE("toggle_group", "More for each bit that changes on a bank group's bus.")
