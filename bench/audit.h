@@ -74,6 +74,8 @@ extern "C" {
  * @return FORMAT for malformed tables, or one without tokens/s; NODEV, PERM, IO, NOMEM. */
 enum jb_status jb_audit_read(const char *path, const char *devices_path,
                              struct jb_audit *ret_audit) JB_MUST_CHECK;
+/* The devices alone. */
+enum jb_status jb_audit_read_devices(const char *path, struct jb_audit *ret_audit) JB_MUST_CHECK;
 enum jb_status jb_audit_check(struct jb_audit *audit) JB_MUST_CHECK;
 void jb_audit_free(struct jb_audit *audit); /* NULL is fine */
 

@@ -207,6 +207,18 @@ static enum jb_status read_devices(const char *path, struct jb_audit *audit)
     return status;
 }
 
+enum jb_status jb_audit_read_devices(const char *path, struct jb_audit *ret_audit)
+{
+    struct jb_audit audit = {.rows = NULL};
+    const enum jb_status status = read_devices(path, &audit);
+    if (status == JB_OK) {
+        *ret_audit = audit;
+    } else {
+        jb_audit_free(&audit);
+    }
+    return status;
+}
+
 static void fill_row(const struct jb_audit *audit, const uint32_t *places, uint64_t at,
                      struct jb_audit_row *row)
 {

@@ -26,6 +26,7 @@ static void print_help(void)
         "  platforms-batchN   platforms against each other\n"
         "  methods-batchN     the same method across platforms\n"
         "  within-batchN      methods within one platform\n"
+        "  nameplate          measured watts against the rated ones of the device\n"
         "  edge               distance to the survey's edge target of 10 tokens/J\n\n"
         "as .svg, .pdf and .png, each with its points as .csv; and platforms.csv (ranges and\n"
         "medians), ranks.csv, edge-target.csv.\n\n"
@@ -53,20 +54,19 @@ struct wish {
 
 /* ---- where data lies ---- */
 
-static enum jb_status find_published(char path[PATH_BYTES])
+static enum jb_status find_data(const char *name, char path[PATH_BYTES])
 {
-    static const char *const places[] = {JB_SOURCE_ROOT "/results/published/survey.csv",
-                                         JB_DATA_DIR "/published/survey.csv"};
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        FILE *file = fopen(places[i], "rb");
+    static const char *const folders[] = {JB_SOURCE_ROOT "/results/published",
+                                          JB_DATA_DIR "/published"};
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        (void)snprintf(path, PATH_BYTES, "%s/%s", folders[i], name);
+        FILE *file = fopen(path, "rb");
         if (file != NULL) {
             (void)fclose(file);
-            (void)snprintf(path, PATH_BYTES, "%s", places[i]);
             return JB_OK;
         }
     }
-    return jb_fail(JB_E_NODEV, "no table of published points in '%s' or '%s'; give --published",
-                   places[0], places[1]);
+    return jb_fail(JB_E_NODEV, "no %s in '%s' or '%s'", name, folders[0], folders[1]);
 }
 
 static void free_own(struct wish *wish)
@@ -123,7 +123,7 @@ static int load(struct wish *wish, struct jb_points *ret_points)
     if (wish->published != NULL) {
         (void)snprintf(path, sizeof path, "%s", wish->published);
     } else {
-        status = find_published(path);
+        status = find_data("survey.csv", path);
     }
     if (status != JB_OK) {
         return jb_cli_fail(status);
@@ -213,6 +213,24 @@ static enum jb_status close_table(FILE *out, const char *path)
     return fclose(out) == 0 && !has_failed ? JB_OK : jb_fail(JB_E_IO, "cannot write '%s'", path);
 }
 
+static enum jb_status draw_all(const struct wish *wish, const char *name,
+                               const struct jb_figure *figure)
+{
+    static const char *const endings[] = {"svg", "pdf", "png"};
+    enum jb_status status = JB_OK;
+    for (size_t i = 0; status == JB_OK && i < sizeof endings / sizeof endings[0]; i++) {
+        char path[PATH_BYTES];
+        if (strstr(wish->formats, endings[i]) == NULL) {
+            continue;
+        }
+        status = name_file(wish, name, endings[i], path);
+        if (status == JB_OK) {
+            status = jb_figure_draw(figure, path, false);
+        }
+    }
+    return status;
+}
+
 static enum jb_status write_figure(const struct wish *wish, const struct jb_points *points, int f)
 {
     char path[PATH_BYTES];
@@ -229,15 +247,29 @@ static enum jb_status write_figure(const struct wish *wish, const struct jb_poin
             status = close_table(out, path);
         }
     }
-    static const char *const endings[] = {"svg", "pdf", "png"};
-    for (size_t i = 0; status == JB_OK && i < sizeof endings / sizeof endings[0]; i++) {
-        if (strstr(wish->formats, endings[i]) == NULL) {
-            continue;
-        }
-        status = name_file(wish, figures[f].name, endings[i], path);
-        if (status == JB_OK) {
-            status = jb_figure_draw(&figure, path, false);
-        }
+    if (status == JB_OK) {
+        status = draw_all(wish, figures[f].name, &figure);
+    }
+    jb_figure_free(&figure);
+    return status;
+}
+
+static enum jb_status write_nameplate(const struct wish *wish, const struct jb_points *points)
+{
+    char path[PATH_BYTES], devices[PATH_BYTES];
+    struct jb_figure figure = {0};
+    enum jb_status status = find_data("devices.csv", devices);
+    FILE *out = status == JB_OK ? open_table(wish, "nameplate", path) : NULL;
+    if (out == NULL) {
+        return status != JB_OK ? status : JB_E_IO;
+    }
+    status = jb_survey_nameplate(points, devices, out, &figure);
+    const enum jb_status closed = close_table(out, path);
+    /* Points of one's own (--published) may have no measured watts: no figure, an empty table. */
+    const bool is_drawn = status == JB_OK;
+    status = status == JB_E_NODEV ? closed : status != JB_OK ? status : closed;
+    if (status == JB_OK && is_drawn) {
+        status = draw_all(wish, "nameplate", &figure);
     }
     jb_figure_free(&figure);
     return status;
@@ -274,6 +306,9 @@ static int survey(struct wish *wish)
     enum jb_status status = jb_make_folder(wish->folder);
     if (status == JB_OK) {
         status = write_tables(wish, &points);
+    }
+    if (status == JB_OK) {
+        status = write_nameplate(wish, &points);
     }
     for (int f = 0; status == JB_OK && f < N_FIGURES; f++) {
         if (!figures[f].needs_own || points.n_own > 0) {

@@ -88,6 +88,13 @@ enum jb_status jb_survey_strips(const struct jb_points *points,
                                 const struct jb_point_choice *choice, enum jb_strips kind,
                                 struct jb_figure *ret_figure) JB_MUST_CHECK;
 
+/* Measured watts against the rated ones of the device: what tokens/J from nameplate watts hides.
+ * A row of the figure is a device and batch; table gets a CSV line for each point.
+ * @param devices_path table of words that name a device (bench/audit.h)
+ * @return NODEV if no measured point has a device that is known. */
+enum jb_status jb_survey_nameplate(const struct jb_points *points, const char *devices_path,
+                                   FILE *table, struct jb_figure *ret_figure) JB_MUST_CHECK;
+
 /* Shared: "gpu, AWQ, 4090 ..., 194 tokens/s, 450 W, 0.431 tokens/J (literature)". */
 void jb_point_words(const struct jb_point *point, char *ret_text, size_t size);
 /* The set as one look: the method if it is one, else "several" or "none". */

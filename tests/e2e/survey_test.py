@@ -127,6 +127,23 @@ def strips_have_a_mark_a_point_and_panel():
         assert len(marks_of(os.path.join(folder, "edge.svg"))) == 186 + n_edge
 
 
+def rated_watts_are_set_against_measured_ones():
+    with tempfile.TemporaryDirectory() as folder:
+        assert survey(folder, "--no-own", "--format", "svg").returncode == 0
+        rows = rows_of(os.path.join(folder, "nameplate.csv"))
+        assert len(marks_of(os.path.join(folder, "nameplate.svg"))) == len(rows)
+        h100 = [r for r in rows_of(PUBLISHED) if r["power_kind"] == "measured" and r["batch"] == "8" and
+                re.search(r"\bH100\b", r["device"])]
+        found = [r for r in rows if r["device_file"] == "h100-sxm" and r["batch"] == "8"]
+        assert len(found) == len(h100) > 10
+        for row in rows:
+            rated = {"a100-sxm": 400, "h100-sxm": 700, "b200-sxm": 1000}[row["device_file"]] * float(row["n_devices"])
+            assert float(row["rated_w"]) == rated
+            assert abs(float(row["share"]) - float(row["power_w"]) / rated) < 1e-3, row
+            assert abs(float(row["tokens_per_j_rated"]) / float(row["tokens_per_j_measured"]) - float(row["share"])) < 1e-3
+        assert not [r for r in rows if "GH200" in r["device"]], "another device"
+
+
 def own_rows_join_and_say_what_they_are():
     with tempfile.TemporaryDirectory() as folder:
         done = survey(folder, "--own", OWN, "--format", "svg")
@@ -195,6 +212,6 @@ if shutil.which("gnuplot") is None:
     print("1..0 # SKIP gnuplot is not installed")
     sys.exit(0)
 tap.run([published_points_are_the_given_ones, batch_1_has_every_drawn_point, ranks_are_those_of_the_survey,
-         tables_tell_ranges_and_the_edge_gap, strips_have_a_mark_a_point_and_panel,
+         tables_tell_ranges_and_the_edge_gap, strips_have_a_mark_a_point_and_panel, rated_watts_are_set_against_measured_ones,
          own_rows_join_and_say_what_they_are, superseded_rows_stay_out, two_runs_give_equal_bytes_in_time,
          bad_input_is_refused])
