@@ -225,15 +225,16 @@ static ALWAYS_INLINE void quantise_block(const float *x, int8_t *q, float *d, fl
     }
     const float largest = vf_largest(amax);
     const float scale = largest / 127.0f + vf_sum(zero);
-    const vf inv = vf_set(largest > 0.0f ? 127.0f / largest : 0.0f);
-    int32_t sums[2] = {0, 0};
+    /* Below 2^-119 the factor would be infinite; such a block is worth nothing and becomes zero. */
+    const vf inv = vf_set(largest > 0x1p-119f ? 127.0f / largest : 0.0f);
+    uint32_t sums[2] = {0, 0}; /* wraps, to no effect, where the scale is NaN */
     for (uint32_t i = 0; i < 32; i += LANES) {
-        sums[i / 16] += vf_to_i8(vf_load(x + i), inv, q + i);
+        sums[i / 16] += (uint32_t)vf_to_i8(vf_load(x + i), inv, q + i);
     }
     *d = scale;
-    *s = scale * (float)(sums[0] + sums[1]);
-    s16[0] = scale * (float)sums[0];
-    s16[1] = scale * (float)sums[1];
+    *s = scale * (float)(int32_t)(sums[0] + sums[1]);
+    s16[0] = scale * (float)(int32_t)sums[0];
+    s16[1] = scale * (float)(int32_t)sums[1];
 }
 
 static void quantise(const float *x, uint32_t cols, uint32_t block_begin, uint32_t block_end,

@@ -276,6 +276,26 @@ static void quantise(const struct jb_cpu_kernels *k)
     }
 }
 
+/* Residuals of the two-term form can be subnormal: 127 / x must not become infinite. */
+static void quantise_edges(const struct jb_cpu_kernels *k)
+{
+    float x[64];
+    for (int i = 0; i < 64; i++) {
+        x[i] = i < 32 ? 1e-40f : (i == 40 ? (float)NAN : 1.0f);
+    }
+    const uint32_t padded = jb_cpu_padded(64);
+    int8_t *record = calloc(jb_cpu_record_bytes(64), 1);
+    assert_non_null(record);
+    k->quantise(x, 64, 0, padded / 32, record);
+    for (int i = 0; i < 32; i++) {
+        assert_int_equal(record[i], 0);
+    }
+    assert_true(fabsf(jb_cpu_record_s(record, padded)[0]) <= 0.0f);
+    assert_true(isfinite(jb_cpu_record_d(record, padded)[0]));
+    assert_true(isnan(jb_cpu_record_d(record, padded)[1]));
+    free(record);
+}
+
 /* ---- products ---- */
 
 struct product {
@@ -464,6 +484,7 @@ AT_EACH_LEVEL(argmax)
 AT_EACH_LEVEL(rope)
 AT_EACH_LEVEL(to_f16)
 AT_EACH_LEVEL(quantise)
+AT_EACH_LEVEL(quantise_edges)
 AT_EACH_LEVEL(products)
 AT_EACH_LEVEL(large_product)
 AT_EACH_LEVEL(attention)
@@ -471,11 +492,11 @@ AT_EACH_LEVEL(attention)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),   cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_argmax),    cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_to_f16),    cmocka_unit_test(test_quantise),
-        cmocka_unit_test(test_products),  cmocka_unit_test(test_large_product),
-        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_vectors),        cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_argmax),         cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_to_f16),         cmocka_unit_test(test_quantise),
+        cmocka_unit_test(test_quantise_edges), cmocka_unit_test(test_products),
+        cmocka_unit_test(test_large_product),  cmocka_unit_test(test_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
