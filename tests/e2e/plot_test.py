@@ -230,7 +230,7 @@ def bad_input_is_refused(folder):
             (("phases", fixture("trace.csv"), "-o", figure), "trace.csv:1"),
             (("power-time", fixture("formats.csv"), "-o", figure), "--trace"),
             (("power-time", broken, "-o", figure), "broken.csv:2"),
-            ((), "which kind")):
+            ((), "name a kind")):
         done = plot(*arguments)
         assert done.returncode == 2, (arguments, done.returncode, done.stderr)
         assert says in done.stderr and done.stderr.count("\n") == 1, done.stderr
