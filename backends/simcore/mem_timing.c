@@ -2,47 +2,11 @@
 /* Rules are compiled into one list of pushes a command: "this later command, on my node of that
  * level, not before now + latency". Asking is then a maximum over the levels, whatever the number
  * of rules. Rules over a window (tFAW) keep the last few issue times of each node. */
-#include "backends/simcore/mem_timing.h"
+#include "backends/simcore/mem_internal.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* After a command: ready[node of level][following] >= now + latency. */
-struct push {
-    uint32_t level, following;
-    uint64_t latency;
-    bool is_sibling;
-};
-
-/* After a command: the same, counted from the issue `size` commands back. */
-struct window {
-    uint64_t preceding, following;
-    uint64_t latency;
-    uint32_t level, size;
-    uint64_t *times; /* (nodes of level, size + 1): a ring of times, then how many there were */
-};
-
-struct jb_mem {
-    struct jb_mem_command commands[JB_MEM_MAX_COMMANDS];
-    uint32_t n_commands;
-    uint32_t n_nodes[JB_MEM_N_LEVELS], banks_per_node[JB_MEM_N_LEVELS];
-    uint32_t first_node[JB_MEM_N_LEVELS]; /* of the level, counted through all levels           */
-    struct push *pushes;                  /* those of command c: from first_push[c] on          */
-    uint32_t first_push[JB_MEM_MAX_COMMANDS + 1];
-    struct window *windows;
-    uint32_t n_windows;
-    uint64_t *ready;        /* (nodes of all levels, n_commands)                                 */
-    uint32_t *ready_of;     /* (banks, levels): where the rows of a bank's nodes start in ready  */
-    uint32_t *open_row;     /* (banks,)                                                          */
-    uint32_t *n_open;       /* (ranks of the channel,)                                           */
-    uint64_t *rank_changed; /* (ranks of the channel,) time of the last change of n_open         */
-    struct jb_mem_residency residency; /* up to rank_changed                                     */
-    uint64_t counts[JB_MEM_MAX_COMMANDS];
-    uint64_t last_issue;
-    jb_mem_sink *sink;
-    void *sink_ctx;
-};
 
 uint32_t jb_mem_n_banks(const struct jb_mem_spec *spec)
 {
@@ -103,10 +67,11 @@ static void add_pushes(void *ctx, const struct jb_mem_rule *rule, uint64_t cycle
             continue;
         }
         if (!build->is_counting) {
-            build->mem->pushes[build->n_pushes] = (struct push){.level = rule->level,
-                                                                .following = c,
-                                                                .latency = cycles,
-                                                                .is_sibling = rule->is_sibling};
+            build->mem->pushes[build->n_pushes] =
+                (struct jb_mem_push){.level = rule->level,
+                                     .following = c,
+                                     .latency = cycles,
+                                     .is_sibling = rule->is_sibling};
         }
         build->n_pushes++;
     }
@@ -119,11 +84,11 @@ static void add_window(void *ctx, const struct jb_mem_rule *rule, uint64_t cycle
         return;
     }
     if (!build->is_counting) {
-        build->mem->windows[build->n_windows] = (struct window){.preceding = rule->preceding,
-                                                                .following = rule->following,
-                                                                .latency = cycles,
-                                                                .level = rule->level,
-                                                                .size = rule->window};
+        build->mem->windows[build->n_windows] = (struct jb_mem_window){.preceding = rule->preceding,
+                                                                       .following = rule->following,
+                                                                       .latency = cycles,
+                                                                       .level = rule->level,
+                                                                       .size = rule->window};
     }
     build->n_windows++;
 }
@@ -179,7 +144,7 @@ static bool allocate(struct jb_mem *mem, const struct build *build)
 static bool allocate_windows(struct jb_mem *mem, uint32_t n)
 {
     for (; mem->n_windows < n; mem->n_windows++) {
-        struct window *window = &mem->windows[mem->n_windows];
+        struct jb_mem_window *window = &mem->windows[mem->n_windows];
         window->times =
             calloc((size_t)mem->n_nodes[window->level] * (window->size + 1), sizeof(uint64_t));
         if (window->times == NULL) {
@@ -258,7 +223,7 @@ void jb_mem_reset(struct jb_mem *mem)
         mem->open_row[bank] = JB_MEM_CLOSED;
     }
     for (uint32_t i = 0; i < mem->n_windows; i++) {
-        const struct window *window = &mem->windows[i];
+        const struct jb_mem_window *window = &mem->windows[i];
         memset(window->times, 0,
                (size_t)mem->n_nodes[window->level] * (window->size + 1) * sizeof(uint64_t));
     }
@@ -382,7 +347,7 @@ static void raise(struct jb_mem *mem, uint32_t at, uint64_t cycle)
     }
 }
 
-static void push_siblings(struct jb_mem *mem, const struct push *push, uint32_t bank,
+static void push_siblings(struct jb_mem *mem, const struct jb_mem_push *push, uint32_t bank,
                           uint64_t cycle)
 {
     const uint32_t node = bank / mem->banks_per_node[push->level];
@@ -401,7 +366,7 @@ static void push_siblings(struct jb_mem *mem, const struct push *push, uint32_t 
 static void push_windows(struct jb_mem *mem, uint32_t command, uint32_t bank, uint64_t cycle)
 {
     for (uint32_t i = 0; i < mem->n_windows; i++) {
-        const struct window *window = &mem->windows[i];
+        const struct jb_mem_window *window = &mem->windows[i];
         if ((window->preceding & JB_MEM_BIT(command)) == 0) {
             continue;
         }
@@ -429,8 +394,8 @@ void jb_mem_issue(struct jb_mem *mem, uint32_t command, struct jb_mem_target tar
     assert(cycle >= jb_mem_earliest(mem, command, target) && cycle >= mem->last_issue);
     assert(jb_mem_can(mem, command, target));
     const uint32_t *ready_of = &mem->ready_of[target.bank * JB_MEM_N_LEVELS];
-    const struct push *push = &mem->pushes[mem->first_push[command]];
-    const struct push *end = &mem->pushes[mem->first_push[command + 1]];
+    const struct jb_mem_push *push = &mem->pushes[mem->first_push[command]];
+    const struct jb_mem_push *end = &mem->pushes[mem->first_push[command + 1]];
     for (; push < end; push++) {
         if (push->is_sibling) {
             push_siblings(mem, push, target.bank, cycle + push->latency);
