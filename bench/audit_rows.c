@@ -193,7 +193,8 @@ static enum jb_status read_devices(const char *path, struct jb_audit *audit)
     if (platform == sheet.n_columns || word == sheet.n_columns || name == sheet.n_columns) {
         status = jb_fail(JB_E_FORMAT, "%s:1: needs columns platform, word and device", path);
     } else if (audit->devices == NULL) {
-        status = jb_fail(JB_E_NOMEM, "no memory for the devices of '%s'", path);
+        (void)jb_fail(JB_E_NOMEM, "no memory for the devices of '%s'", path);
+        status = JB_E_NOMEM;
     }
     for (uint64_t i = 0; status == JB_OK && i < sheet.n_rows; i++) {
         struct jb_audit_device *device = &audit->devices[audit->n_devices++];

@@ -161,15 +161,15 @@ static void lay_out(struct jb_figure *figure, double n_rows)
 
 static void fill(struct jb_figure *figure, const struct share *shares, uint64_t n, FILE *table)
 {
-    double y = 0.0;
-    for (uint64_t from = 0, to; from < n; from = to, y += 1.0) {
+    uint64_t n_rows = 0;
+    for (uint64_t from = 0, to; from < n; from = to) {
         to = from;
         while (to < n && is_same_row(&shares[from], &shares[to])) {
             print_share(table, &shares[to++]);
         }
-        add_row(figure, shares, from, to, y);
+        add_row(figure, shares, from, to, (double)n_rows++);
     }
-    lay_out(figure, y);
+    lay_out(figure, (double)n_rows);
     (void)snprintf(figure->subtitle, sizeof figure->subtitle,
                    "tokens/J from rated watts is this share of the measured one; upright lines are "
                    "medians");
@@ -191,8 +191,9 @@ enum jb_status jb_survey_nameplate(const struct jb_points *points, const char *d
     struct share *shares = calloc(points->n + 1, sizeof *shares);
     figure.marks = calloc(points->n + 1, sizeof *figure.marks);
     if (shares == NULL || figure.marks == NULL) {
-        status = jb_fail(JB_E_NOMEM, "no memory for a figure of %llu points",
-                         (unsigned long long)points->n);
+        (void)jb_fail(JB_E_NOMEM, "no memory for a figure of %llu points",
+                      (unsigned long long)points->n);
+        status = JB_E_NOMEM;
     }
     for (uint64_t i = 0; status == JB_OK && i < points->n; i++) {
         n += share_of(&devices, &points->at[i], &shares[n]) ? 1 : 0;

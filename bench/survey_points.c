@@ -107,7 +107,8 @@ enum jb_status jb_points_load(const char *path, struct jb_group *groups, uint64_
     if (status == JB_OK) {
         points.at = calloc(points.published.n_rows + n_groups + 1, sizeof *points.at);
         if (points.at == NULL) {
-            status = jb_fail(JB_E_NOMEM, "no memory for the points of '%s'", path);
+            (void)jb_fail(JB_E_NOMEM, "no memory for the points of '%s'", path);
+            status = JB_E_NOMEM;
         }
     }
     if (status != JB_OK) {
