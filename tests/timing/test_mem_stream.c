@@ -148,6 +148,9 @@ static void test_equal_to_timing(void **state)
         struct jb_mem_spec spec = read_standard(standards[seed % N_STANDARDS]);
         /* Refresh often enough to fall into short streams. */
         const uint64_t refi = spec.t[JB_MEM_T_RFC] + 200 + jb_rng_below(&rng, 3000);
+        /* Windows long enough to reach from one stream into the next. */
+        spec.t[JB_MEM_T_FAW] =
+            jb_rng_below(&rng, 2) == 0 ? 100 + jb_rng_below(&rng, 900) : spec.t[JB_MEM_T_FAW];
         struct jb_mem *added = NULL, *walked = NULL;
         assert_int_equal(jb_mem_create(&spec, &added), JB_OK);
         assert_int_equal(jb_mem_create(&spec, &walked), JB_OK);
