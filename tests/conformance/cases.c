@@ -109,7 +109,10 @@ static void visit_matmuls(struct visitor *v)
                          i % 2 == 1);
         }
         visit_matmul(v, dtype, 67, 256, false);
+        /* Whole tiles of accelerators: multiples of 16 rows and 256 columns. */
         visit_matmul(v, dtype, 16, 768, true);
+        visit_matmul(v, dtype, 48, 512, false);
+        visit_matmul(v, dtype, 64, 2048, true);
     }
 }
 
