@@ -12,21 +12,21 @@
 /* Timings are in command clocks or in time, which is rounded up to clocks. */
 #define JB_MEM_KEY_T(name, required, text)                                                         \
     {                                                                                              \
-        .key = name, .dimension = JB_DIM_CLOCKED, .min = 0, .max = 1e6, .is_required = required,   \
-        .help = text                                                                               \
+        .key = (name), .dimension = JB_DIM_CLOCKED, .min = 0, .max = 1e6,                          \
+        .is_required = (required), .help = (text)                                                  \
     }
 #define JB_MEM_KEY_N(name, most, text)                                                             \
     {                                                                                              \
-        .key = name, .dimension = JB_DIM_NONE, .min = 1, .max = most, .is_required = true,         \
-        .help = text                                                                               \
+        .key = (name), .dimension = JB_DIM_NONE, .min = 1, .max = (most), .is_required = true,     \
+        .help = (text)                                                                             \
     }
 #define JB_MEM_KEY_I(name, text)                                                                   \
     {                                                                                              \
-        .key = name, .dimension = JB_DIM_CURRENT, .min = 1e-6, .max = 100, .help = text            \
+        .key = (name), .dimension = JB_DIM_CURRENT, .min = 1e-6, .max = 100, .help = (text)        \
     }
 #define JB_MEM_KEY_TOGGLE(name, text)                                                              \
     {                                                                                              \
-        .key = name, .dimension = JB_DIM_ENERGY_PER_BIT, .min = 0, .max = 1e-9, .help = text       \
+        .key = (name), .dimension = JB_DIM_ENERGY_PER_BIT, .min = 0, .max = 1e-9, .help = (text)   \
     }
 
 #define JB_MEM_GEOMETRY_KEYS                                                                       \

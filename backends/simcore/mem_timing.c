@@ -22,7 +22,8 @@ uint64_t jb_mem_rule_cycles(const struct jb_mem_spec *spec, const struct jb_mem_
 {
     int64_t sum = 0;
     for (int i = 0; i < 4; i++) {
-        const int term = rule->terms[i];
+        const int term = (int)rule->terms[i]; /* NOLINT(bugprone-signed-char-misuse,cert-str34-c):
+                                                 signed on purpose */
         sum += term < 0 ? -(int64_t)spec->t[-term] : term > 0 ? (int64_t)spec->t[term] : 0;
     }
     return sum > 0 ? (uint64_t)sum : 0;
@@ -241,7 +242,7 @@ void jb_mem_set_sink(struct jb_mem *mem, jb_mem_sink *sink, void *ctx)
 
 uint64_t jb_mem_earliest(const struct jb_mem *mem, uint32_t command, struct jb_mem_target target)
 {
-    const uint32_t *ready_of = &mem->ready_of[target.bank * JB_MEM_N_LEVELS];
+    const uint32_t *ready_of = &mem->ready_of[(size_t)target.bank * JB_MEM_N_LEVELS];
     uint64_t earliest = 0;
     for (uint32_t level = 0; level <= mem->commands[command].scope; level++) {
         const uint64_t ready = mem->ready[ready_of[level] + command];
@@ -393,7 +394,7 @@ void jb_mem_issue(struct jb_mem *mem, uint32_t command, struct jb_mem_target tar
     assert(command < mem->n_commands && target.bank < mem->n_nodes[JB_MEM_BANK]);
     assert(cycle >= jb_mem_earliest(mem, command, target) && cycle >= mem->last_issue);
     assert(jb_mem_can(mem, command, target));
-    const uint32_t *ready_of = &mem->ready_of[target.bank * JB_MEM_N_LEVELS];
+    const uint32_t *ready_of = &mem->ready_of[(size_t)target.bank * JB_MEM_N_LEVELS];
     const struct jb_mem_push *push = &mem->pushes[mem->first_push[command]];
     const struct jb_mem_push *end = &mem->pushes[mem->first_push[command + 1]];
     for (; push < end; push++) {

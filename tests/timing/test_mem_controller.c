@@ -278,7 +278,7 @@ static void test_checker_replays(void **state)
                                                      .age_limit_cycles = 300});
             checker_start(&checker, &spec, 8 * N);
             jb_mem_set_sink(run.mem, checker_feed, &checker);
-            jb_rng_seed(&rng, 7, (uint64_t)(i * 6 + mode));
+            jb_rng_seed(&rng, 7, (uint64_t)i * 6 + (uint64_t)mode);
             uint64_t burst = 0;
             for (int k = 0; k < N; k++) {
                 burst = jb_rng_below(&rng, 4) > 0 ? burst + 1 : jb_rng_below(&rng, 1u << 22);

@@ -58,8 +58,8 @@ static struct spent spend(const struct rig *rig, uint32_t n, uint32_t per_row, b
                      JB_OK);
     for (uint32_t k = 0; k < n || jb_mem_controller_n_waiting(controller) > 0;) {
         if (per_row > 0 && k % per_row == 0) {
-            burst = (jb_rng_u64(&rng) % n_all) / (per_row * rig->spec.n_groups) *
-                    (per_row * rig->spec.n_groups);
+            burst = (jb_rng_u64(&rng) % n_all) / ((uint64_t)per_row * rig->spec.n_groups) *
+                    ((uint64_t)per_row * rig->spec.n_groups);
         }
         if (k < n && jb_mem_controller_push(controller, burst, is_write, k, cycle)) {
             burst += per_row > 0 ? rig->spec.n_groups : 1;
@@ -108,7 +108,7 @@ static void test_idd_loops(void **state)
     for (int i = 0; i < 5; i++) {
         struct rig rig;
         open_rig(&rig, names[i], &still);
-        double each[JB_MEM_N_E];
+        double each[JB_MEM_N_E] = {0};
         for (int k = 0; k < JB_MEM_N_E; k++) {
             each[k] = rig.events[k].each_j;
             assert_true(each[k] >= 0);
