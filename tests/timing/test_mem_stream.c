@@ -39,7 +39,7 @@ static void make_program(struct program *program, const struct jb_mem_spec *spec
     const uint32_t first = jb_rng_below(rng, n_all), stride = 1 + jb_rng_below(rng, 5);
     const uint32_t ending = jb_rng_below(rng, 3), n_columns = 1 + jb_rng_below(rng, 12);
     const bool interleaves = jb_rng_below(rng, 2) == 0;
-    uint32_t banks[6], n = 0;
+    uint32_t banks[6] = {0}, n = 0;
     *program = (struct program){.stream.n_periods = 1 + jb_rng_below(rng, 40)};
     program->stream.row = jb_rng_below(rng, 100);
     program->stream.row_step = jb_rng_below(rng, 3);
