@@ -413,7 +413,10 @@ static void run_attention(const struct jb_cpu_kernels *k, const struct attention
     float *scratch = poisoned(jb_cpu_attention_scratch(n_sharing, c->head_dim));
     uint8_t *rows = malloc(2 * n_positions * row_bytes * c->n_kv_heads);
     uint8_t *heads = malloc(2 * n_positions * row_bytes);
-    assert_true(ref_scratch != NULL && rows != NULL && heads != NULL);
+    if (ref_scratch == NULL || rows == NULL || heads == NULL) {
+        fail_msg("no memory for the case");
+        return;
+    }
     jb_ref_kv_store(c->kv_dtype, kv, 2 * n_positions, kv_dim, rows);
     const size_t part = n_positions * row_bytes;
     const struct jb_ref_attention ref = {.n_heads = c->n_heads,
