@@ -20,7 +20,7 @@
 #include "platforms/base/units.h"
 
 /* First thing that is compared when an outside plug-in is loaded. */
-#define JB_BACKEND_ABI 1u
+#define JB_BACKEND_ABI 2u
 
 enum jb_platform { JB_CPU, JB_GPU, JB_FPGA, JB_ASIC, JB_PIM };
 const char *jb_platform_name(enum jb_platform platform); /* "cpu" */
@@ -28,7 +28,9 @@ const char *jb_platform_name(enum jb_platform platform); /* "cpu" */
 enum jb_cap {
     JB_CAP_MODELLED = 1u << 0, /* time and energy come from account(), not from clocks and meters */
     JB_CAP_ASYNC = 1u << 1,    /* step() may return early; results stand only after sync()        */
-    JB_CAP_NO_RESULT = 1u << 2 /* ids and logits are not computed (the null backend)              */
+    JB_CAP_NO_RESULT = 1u << 2, /* ids and logits are not computed (the null backend)             */
+    JB_CAP_DEVICE_KEYS = 1u << 3 /* settings may also name a value of the device file; probe()
+                                    answers INVAL for a name that is in neither table            */
 };
 
 /* A setting that --set KEY=VALUE may give. The harness refuses keys not in the table. */
@@ -94,6 +96,41 @@ struct jb_account {
     enum jb_class time_class, energy_class; /* weakest of the parts               */
 };
 
+/* Cycles of one cause. */
+struct jb_part {
+    const char *name; /* "mac", "broadcast", "row_switch", "refresh", "mode", "readout" */
+    uint64_t cycles;
+};
+
+/* What one op did on a modelled device, in cycles of the device's own clock (DRAM command clock of
+ * a memory, fabric or array clock of the others): from the first command to the last result read
+ * out; broadcast, mode change and refresh in, loading of weights into the memory and host work out.
+ */
+struct jb_op_detail {
+    double clock_hz;      /* NaN on a real device                                              */
+    uint64_t cycles;      /* 0 on a real device                                                */
+    uint64_t bytes, macs; /* what really moved and ran, padding in                             */
+    double bound_s;  /* least time by the device's peak bandwidth and MAC rate; NaN = unknown */
+    double energy_j; /* NaN = not modelled                                                */
+    const double *line_j; /* (n_ledger_lines,) parts of energy_j; NULL = not modelled          */
+    /* (n_parts,) exclusive, sum = cycles; the first is useful work, the others what it waited
+     * for. Valid until the next call on the device. */
+    const struct jb_part *parts;
+    uint32_t n_parts;
+};
+
+/* Work without a model, for ceilings and for looking inside a memory. */
+enum jb_exercise_kind { JB_EXERCISE_READ, JB_EXERCISE_COPY, JB_EXERCISE_MACS };
+enum jb_pattern { JB_SEQUENTIAL, JB_RANDOM, JB_STRIDED };
+struct jb_exercise {
+    enum jb_exercise_kind kind;
+    enum jb_pattern pattern; /* READ                                                           */
+    uint64_t bytes;          /* READ, COPY: bytes read                                         */
+    uint64_t stride_bytes;   /* STRIDED: from one access to the next                           */
+    uint64_t macs;           /* MACS: about so many                                            */
+    const char *number;      /* MACS: "f32" "f16" "bf16" "int8" "fp8"                          */
+};
+
 struct jb_device; /* each backend defines its own in its own .c */
 
 struct jb_backend {
@@ -118,6 +155,13 @@ struct jb_backend {
     enum jb_status (*sync)(struct jb_device *dev); /* ASYNC only, else NULL */
     /* MODELLED only, else NULL: the last step's time and energy. */
     enum jb_status (*account)(struct jb_device *dev, struct jb_account *ret_account);
+    /* MODELLED, may be NULL: op `op` of the last step from the inside. */
+    enum jb_status (*detail)(struct jb_device *dev, uint32_t op, struct jb_op_detail *ret_detail);
+    /* May be NULL. Legal from open() to close(), loaded or not. A real device is timed by the
+     * harness around exercise() + sync() and says in ret_detail only what it moved and ran.
+     * NOTSUP with a reason for a pattern or number it lacks. */
+    enum jb_status (*exercise)(struct jb_device *dev, const struct jb_exercise *what,
+                               struct jb_op_detail *ret_detail);
     /* Forgets all KV slots; the weights stay. */
     enum jb_status (*reset)(struct jb_device *dev);
     void (*close)(struct jb_device *dev);
