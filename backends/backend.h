@@ -44,6 +44,23 @@ struct jb_setting {
     const char *key, *value;
 };
 
+/* One command of a simulated memory. UINT32_MAX = does not apply to this command. */
+struct jb_command {
+    uint64_t cycle; /* of the memory's command clock, from the timeline's begin */
+    const char *name;
+    uint32_t channel, pseudo, rank, group, bank; /* each counted in the part above it */
+    uint32_t row, column;                        /* column: a burst of the row        */
+};
+
+/* Who wants to see the commands (--trace-commands). The harness writes the file. */
+struct jb_command_sink {
+    /* A new timeline: cycle 0, all banks closed; "matmul 4096x4096 f16". Commands that follow
+     * belong to it, each channel's in order of time. */
+    void (*begin)(void *ctx, const char *what);
+    void (*put)(void *ctx, const struct jb_command *command);
+    void *ctx;
+};
+
 struct jb_open_args {
     const char *device; /* --device: a name of `list devices`, or a file; NULL = the default   */
     const struct jb_setting *settings; /* (n_settings,) each key is in the option table, once   */
@@ -52,6 +69,9 @@ struct jb_open_args {
                             one a worker, in order; NULL = leave the threads unpinned           */
     uint32_t n_threads;  /* host threads, >= 1                                                  */
     uint64_t seed;
+    /* MODELLED with a memory: every command goes here as it is issued, in step() and exercise();
+     * closed forms are ticked then. NULL = nobody asks, the usual case. Outlives close(). */
+    const struct jb_command_sink *commands;
 };
 
 struct jb_probe {
@@ -117,6 +137,8 @@ struct jb_op_detail {
      * for. Valid until the next call on the device. */
     const struct jb_part *parts;
     uint32_t n_parts;
+    /* What the device chose, as words: "mapping=n tiles=4"; NULL = nothing. As long as parts. */
+    const char *choices;
 };
 
 /* Work without a model, for ceilings and for looking inside a memory. */
