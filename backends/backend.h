@@ -45,7 +45,7 @@ struct jb_setting {
 };
 
 /* One command of a simulated memory. UINT32_MAX = does not apply to this command. */
-struct jb_command {
+struct jb_dram_command {
     uint64_t cycle; /* of the memory's command clock, from the timeline's begin */
     const char *name;
     uint32_t channel, pseudo, rank, group, bank; /* each counted in the part above it */
@@ -53,11 +53,11 @@ struct jb_command {
 };
 
 /* Who wants to see the commands (--trace-commands). The harness writes the file. */
-struct jb_command_sink {
+struct jb_dram_sink {
     /* A new timeline: cycle 0, all banks closed; "matmul 4096x4096 f16". Commands that follow
      * belong to it, each channel's in order of time. */
     void (*begin)(void *ctx, const char *what);
-    void (*put)(void *ctx, const struct jb_command *command);
+    void (*put)(void *ctx, const struct jb_dram_command *command);
     void *ctx;
 };
 
@@ -71,7 +71,7 @@ struct jb_open_args {
     uint64_t seed;
     /* MODELLED with a memory: every command goes here as it is issued, in step() and exercise();
      * closed forms are ticked then. NULL = nobody asks, the usual case. Outlives close(). */
-    const struct jb_command_sink *commands;
+    const struct jb_dram_sink *commands;
 };
 
 struct jb_probe {
