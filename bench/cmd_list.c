@@ -63,24 +63,60 @@ static int list_backends(bool as_csv)
 
 static bool print_device(void *ctx, const char *kind, const char *name, const char *path)
 {
-    const bool as_csv = *(const bool *)ctx;
+    (void)ctx;
     static const int widths[] = {6, 24, 0};
     struct jb_device_file *file = NULL;
     const enum jb_status status = jb_device_open_common(path, &file);
     const char *const cells[] = {kind, name,
                                  status == JB_OK ? jb_device_summary(file) : jb_reason()};
-    row(as_csv, cells, widths, 3);
+    row(false, cells, widths, 3);
     jb_device_close(file);
     return true;
 }
 
+struct device_lines {
+    const char *kind, *name;
+    int code;
+};
+
+static void print_value(void *ctx, const struct jb_device_text *text)
+{
+    const struct device_lines *lines = ctx;
+    const char *const cells[] = {lines->name,
+                                 lines->kind,
+                                 text->key,
+                                 text->value,
+                                 text->unit,
+                                 text->source,
+                                 text->is_estimate ? "1" : "0"};
+    row(true, cells, NULL, 7);
+}
+
+static bool print_values(void *ctx, const char *kind, const char *name, const char *path)
+{
+    struct device_lines *lines = ctx;
+    lines->kind = kind;
+    lines->name = name;
+    const enum jb_status status = jb_device_each(path, print_value, lines);
+    lines->code = status == JB_OK ? lines->code : jb_cli_fail(status);
+    return true;
+}
+
+/* People get a line a device, programs a line a value: what --set may name, its unit and default.
+ */
 static int list_devices(bool as_csv)
 {
     static const int widths[] = {6, 24, 0};
     const char *const head[] = {"kind", "name", "summary"};
-    row(as_csv, head, widths, 3);
-    const enum jb_status status = jb_device_list(print_device, &as_csv);
-    return status == JB_OK ? JB_EXIT_OK : jb_cli_fail(status);
+    const char *const csv_head[] = {"device", "kind", "key", "value", "unit", "source", "estimate"};
+    struct device_lines lines = {.code = JB_EXIT_OK};
+    if (as_csv) {
+        row(true, csv_head, NULL, 7);
+    } else {
+        row(false, head, widths, 3);
+    }
+    const enum jb_status status = jb_device_list(as_csv ? print_values : print_device, &lines);
+    return status == JB_OK ? lines.code : jb_cli_fail(status);
 }
 
 static int list_models(bool as_csv)
@@ -154,7 +190,7 @@ static const struct {
     const char *help;
 } kinds[] = {
     {"backends", list_backends, "what can run the workload, and why something cannot"},
-    {"devices", list_devices, "device files: machines with sourced constants"},
+    {"devices", list_devices, "device files; with --csv each of their values, its unit and source"},
     {"models", list_models, "named shapes, run with weights drawn from a seed"},
     {"formats", list_formats, "weight formats for --format"},
     {"methods", list_methods, "optimization methods for --method"},

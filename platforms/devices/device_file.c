@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "jb_config.h"
+#include "platforms/base/word.h"
 #include "platforms/devices/device_internal.h"
 #include "platforms/os/os.h"
 
@@ -111,6 +112,20 @@ const struct jb_device_key *jb_device_schema_key(const struct jb_device_file *fi
     return NULL;
 }
 
+const char *jb_device_near_key(const struct jb_device_file *file, const char *key)
+{
+    const char *nearest = NULL;
+    uint32_t distance = JB_WORD_NEAR + 1;
+    for (uint32_t i = 0; i < file->n_schema; i++) {
+        const uint32_t d = jb_word_distance(key, file->schema[i].key);
+        if (d < distance) {
+            distance = d;
+            nearest = file->schema[i].key;
+        }
+    }
+    return nearest;
+}
+
 const char *jb_device_conflict(const struct jb_device_file *file, struct jb_number_error *ret_error)
 {
     const double idle_w = jb_device_number(file, "idle_w");
@@ -187,7 +202,10 @@ enum jb_status jb_device_set(struct jb_device_file *file, const char *key, const
 {
     const struct jb_device_key *rule = jb_device_schema_key(file, key);
     if (rule == NULL) {
-        return jb_fail(JB_E_INVAL, "device '%s': no key '%.80s'", file->name, key);
+        const char *near = jb_device_near_key(file, key);
+        return jb_fail(JB_E_INVAL, "device '%s': no key '%.80s'%s%s%s", file->name, key,
+                       near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
+                       near != NULL ? "'?" : "; `joulebench list devices --csv` shows all");
     }
     const struct jb_device_value *earlier = find(file, key);
     struct jb_number_error error;
@@ -366,13 +384,21 @@ enum jb_status jb_device_list(bool (*fn)(void *ctx, const char *kind, const char
 
 /* ---- opening ---- */
 
-static enum jb_status open_path(const char *path, const struct jb_device_key *schema,
-                                bool reads_past, struct jb_device_file **ret_file)
+/* How a file is read. */
+struct reading {
+    const struct jb_device_key *schema;
+    bool reads_past;
+    struct jb_device_listener listener;
+};
+
+static enum jb_status open_path(const char *path, const struct reading *how,
+                                struct jb_device_file **ret_file)
 {
     struct jb_map map;
     enum jb_status status = jb_map_open(path, &map);
     if (status == JB_OK) {
-        status = jb_device_read(map.data, map.size, path, schema, reads_past, ret_file);
+        status = jb_device_read(map.data, map.size, path, how->schema, how->reads_past,
+                                how->listener, ret_file);
         jb_map_close(&map);
     }
     return status;
@@ -410,11 +436,11 @@ static enum jb_status check_place(const struct found *found, struct jb_device_fi
                    found->path, file->name, file->kind, file->kind, file->name);
 }
 
-static enum jb_status open_name(const char *name, const struct jb_device_key *schema,
-                                bool reads_past, struct jb_device_file **ret_file)
+static enum jb_status open_name(const char *name, const struct reading *how,
+                                struct jb_device_file **ret_file)
 {
     if (is_path(name)) {
-        return open_path(name, schema, reads_past, ret_file);
+        return open_path(name, how, ret_file);
     }
     struct collection all = {.n = 0};
     enum jb_status status = collect_all(&all);
@@ -427,7 +453,7 @@ static enum jb_status open_name(const char *name, const struct jb_device_key *sc
     }
     struct jb_device_file *file = NULL;
     if (i < all.n) {
-        status = open_path(all.found[i].path, schema, reads_past, &file);
+        status = open_path(all.found[i].path, how, &file);
     } else {
         status = no_such_device(name, &all);
     }
@@ -446,10 +472,20 @@ static enum jb_status open_name(const char *name, const struct jb_device_key *sc
 enum jb_status jb_device_open(const char *name, const struct jb_device_key *schema,
                               struct jb_device_file **ret_file)
 {
-    return open_name(name, schema, false, ret_file);
+    return open_name(name, &(struct reading){.schema = schema}, ret_file);
 }
 
 enum jb_status jb_device_open_common(const char *name, struct jb_device_file **ret_file)
 {
-    return open_name(name, NULL, true, ret_file);
+    return open_name(name, &(struct reading){.reads_past = true}, ret_file);
+}
+
+enum jb_status jb_device_each(const char *name,
+                              void (*fn)(void *ctx, const struct jb_device_text *text), void *ctx)
+{
+    struct jb_device_file *file = NULL;
+    const struct reading how = {.reads_past = true, .listener = {.fn = fn, .ctx = ctx}};
+    const enum jb_status status = open_name(name, &how, &file);
+    jb_device_close(file);
+    return status;
 }

@@ -65,6 +65,13 @@ struct jb_device_value {
     uint32_t line;
 };
 
+/* An entry as the file writes it. */
+struct jb_device_text {
+    const char *key, *value, *unit, *source; /* "" where the file gives none */
+    bool is_estimate;
+    uint32_t line;
+};
+
 struct jb_device_file;
 
 /* Keys every device may have; a schema is these + its own. Peaks are those of the whole device. */
@@ -116,6 +123,12 @@ enum jb_status jb_device_open(const char *name, const struct jb_device_key *sche
  * of other schemas are read past: their form is checked, not their names and ranges. */
 enum jb_status jb_device_open_common(const char *name,
                                      struct jb_device_file **ret_file) JB_MUST_CHECK;
+/* Hands out every entry of a file as it is written, keys of all schemas, in the file's order: for
+ * listings. The file is checked as by jb_device_open_common(); entries before an error have been
+ * handed out by then. */
+enum jb_status jb_device_each(const char *name,
+                              void (*fn)(void *ctx, const struct jb_device_text *text),
+                              void *ctx) JB_MUST_CHECK;
 /* jb_device_open() from memory; file_name is for messages. For tests and fuzzing. */
 enum jb_status jb_device_parse(const char *text, size_t size, const char *file_name,
                                const struct jb_device_key *schema,
@@ -134,7 +147,7 @@ double jb_device_number(const struct jb_device_file *file, const char *key);
 bool jb_device_cycles(const struct jb_device_file *file, const char *key, double clock_hz,
                       uint32_t *ret_cycles);
 /* Replaces a value (--set KEY=VALUE): "65 W", "1.2ns" or a bare number in the unit the file used.
- * @return INVAL for an unknown key or a value out of range. */
+ * @return INVAL for an unknown key (the reason names a near one) or a value out of range. */
 enum jb_status jb_device_set(struct jb_device_file *file, const char *key,
                              const char *value) JB_MUST_CHECK;
 uint32_t jb_device_count(const struct jb_device_file *file);

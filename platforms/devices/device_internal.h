@@ -24,9 +24,16 @@ extern const char *const jb_device_kinds[]; /* NULL-terminated */
 extern "C" {
 #endif
 
+/* Who wants to see entries as they are written, those outside the schema too. */
+struct jb_device_listener {
+    void (*fn)(void *ctx, const struct jb_device_text *text); /* NULL = nobody */
+    void *ctx;
+};
+
 /* jb_device_parse(), or with schema NULL and reads_past the reader of common keys only. */
 enum jb_status jb_device_read(const char *text, size_t size, const char *file_name,
                               const struct jb_device_key *schema, bool reads_past,
+                              struct jb_device_listener listener,
                               struct jb_device_file **ret_file) JB_MUST_CHECK;
 
 /* NULL if the schema has no such key. */
@@ -59,8 +66,8 @@ size_t jb_decimal_length(const char *text);
 const char *jb_device_conflict(const struct jb_device_file *file,
                                struct jb_number_error *ret_error);
 
-/* Number of single-letter changes between two words, for "did you mean". */
-uint32_t jb_word_distance(const char *a, const char *b);
+/* The schema's key that looks most like `key`; NULL if none is near. */
+const char *jb_device_near_key(const struct jb_device_file *file, const char *key);
 
 #ifdef __cplusplus
 }

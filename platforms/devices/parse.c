@@ -21,6 +21,7 @@ struct reader {
     size_t size;
     struct jb_device_file *file;
     uint32_t values_line;
+    struct jb_device_listener listener;
 };
 
 /* One entry below `values`, as written. NULL = not given. */
@@ -275,19 +276,31 @@ static enum jb_status keep_entry(struct reader *reader, const struct jb_device_k
 
 static enum jb_status unknown_key(const struct reader *reader, const char *name)
 {
-    const struct jb_device_file *file = reader->file;
-    const char *nearest = NULL;
-    uint32_t distance = 4; /* farther words are no help */
-    for (uint32_t i = 0; i < file->n_schema; i++) {
-        const uint32_t d = jb_word_distance(name, file->schema[i].key);
-        if (d < distance) {
-            distance = d;
-            nearest = file->schema[i].key;
-        }
-    }
+    const char *nearest = jb_device_near_key(reader->file, name);
     return fail_at(reader, line_of(reader), "%.80s: no such key%s%s%s", name,
                    nearest != NULL ? "; did you mean '" : "", nearest != NULL ? nearest : "",
                    nearest != NULL ? "'?" : "");
+}
+
+static const char *or_empty(const char *text)
+{
+    return text != NULL ? text : "";
+}
+
+/* Before keep_entry(), which takes the texts away. */
+static void tell(const struct reader *reader, const char *key, const struct entry *entry,
+                 uint32_t line)
+{
+    if (reader->listener.fn != NULL) {
+        const struct jb_device_text text = {.key = key,
+                                            .value = or_empty(entry->value),
+                                            .unit = or_empty(entry->unit),
+                                            .source = or_empty(entry->source),
+                                            .is_estimate =
+                                                strcmp(or_empty(entry->estimate), "true") == 0,
+                                            .line = line};
+        reader->listener.fn(reader->listener.ctx, &text);
+    }
 }
 
 static enum jb_status read_value(struct reader *reader)
@@ -301,13 +314,17 @@ static enum jb_status read_value(struct reader *reader)
     const struct jb_device_key *key = jb_device_schema_key(reader->file, name);
     const struct jb_device_value *earlier = jb_device_get(reader->file, name);
     struct entry entry = {.value = NULL};
-    if (key == NULL && reader->file->has_other_keys) {
-        status = read_entry(reader, name, &entry);
-    } else if (key == NULL) {
+    if (key == NULL && !reader->file->has_other_keys) {
         status = unknown_key(reader, name);
     } else if (earlier != NULL) {
         status = fail_at(reader, line, "%s: given twice, first in line %u", name, earlier->line);
-    } else if ((status = read_entry(reader, name, &entry)) == JB_OK) {
+    } else {
+        status = read_entry(reader, name, &entry);
+    }
+    if (status == JB_OK) {
+        tell(reader, name, &entry, line);
+    }
+    if (status == JB_OK && key != NULL) {
         status = keep_entry(reader, key, &entry, line);
     }
     free_entry(&entry);
@@ -487,14 +504,16 @@ static struct jb_device_file *new_file(const struct jb_device_key *schema)
 enum jb_status jb_device_parse(const char *text, size_t size, const char *file_name,
                                const struct jb_device_key *schema, struct jb_device_file **ret_file)
 {
-    return jb_device_read(text, size, file_name, schema, false, ret_file);
+    const struct jb_device_listener nobody = {.fn = NULL};
+    return jb_device_read(text, size, file_name, schema, false, nobody, ret_file);
 }
 
 enum jb_status jb_device_read(const char *text, size_t size, const char *file_name,
                               const struct jb_device_key *schema, bool reads_past,
-                              struct jb_device_file **ret_file)
+                              struct jb_device_listener listener, struct jb_device_file **ret_file)
 {
-    struct reader reader = {.file_name = file_name, .text = text, .size = size};
+    struct reader reader = {
+        .file_name = file_name, .text = text, .size = size, .listener = listener};
     if (size > MAX_BYTES) {
         return jb_fail(JB_E_FORMAT, "%s:1: %zu bytes; a device file has at most %zu", file_name,
                        size, MAX_BYTES);

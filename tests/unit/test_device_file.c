@@ -245,6 +245,7 @@ static void test_set_replaces_in_the_file_s_unit_or_its_own(void **state)
         const char *key, *value, *words;
     } bad[] = {
         {"wheels", "4", "no key 'wheels'"},
+        {"idel_w", "4", "did you mean 'idle_w'?"},
         {"idle_w", "", "not a number"},
         {"idle_w", "lots", "'lots' is not a number"},
         {"idle_w", "4 J", "another dimension"},
@@ -265,6 +266,30 @@ static void test_set_replaces_in_the_file_s_unit_or_its_own(void **state)
     assert_true(jb_device_number(file, "idle_w") == 0.070);
     assert_int_equal(jb_device_count(file), 5);
     jb_device_close(file);
+}
+
+/* ---- as written ---- */
+
+static void collect_text(void *ctx, const struct jb_device_text *text)
+{
+    char *all = ctx;
+    const size_t n = strlen(all);
+    (void)snprintf(all + n, 4096 - n, "%u %s=%s[%s]%s\n", text->line, text->key, text->value,
+                   text->unit, text->is_estimate ? " estimate" : "");
+}
+
+static void test_entries_are_told_as_written(void **state)
+{
+    (void)state;
+    char all[4096] = "";
+    assert_int_equal(jb_device_each("hbm2", collect_text, all), JB_OK);
+    assert_non_null(strstr(all, " memory_bytes_per_s=256[GB/s]\n"));
+    assert_non_null(strstr(all, " t_cl=14[cycles]\n")); /* no common key */
+    assert_non_null(strstr(all, " command_bus=split[]\n"));
+    all[0] = '\0';
+    assert_int_equal(jb_device_each("h100-sxm", collect_text, all), JB_OK);
+    assert_non_null(strstr(all, " idle_w=70[W] estimate\n"));
+    assert_int_equal(jb_device_each("h900", collect_text, all), JB_E_NODEV);
 }
 
 /* ---- cycles or time ---- */
@@ -443,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_size_is_capped_and_nothing_is_refused),
         cmocka_unit_test(test_mutations_never_crash),
         cmocka_unit_test(test_set_replaces_in_the_file_s_unit_or_its_own),
+        cmocka_unit_test(test_entries_are_told_as_written),
         cmocka_unit_test(test_clocked),
         cmocka_unit_test(test_common_keys_only),
         cmocka_unit_test(test_shipped_files_parse),
