@@ -30,8 +30,8 @@ static const struct {
     {AT(batch), false, "batch|batch_size|batch size|max_num_seqs"},
     {AT(prompt_tokens), false, "prompt_tokens|n_prompt|input_tokens|input length"},
     {AT(output_tokens), false, "output_tokens|n_gen|output length"},
-    {AT(n_devices), false, "n_devices|num_gpus"},
-    {AT(power_w), false, "power_w|avg_power_w|power|power (w)|avg_power|average power"},
+    {AT(n_devices), false, "n_devices|num_gpus|num of hardware"},
+    {AT(power_w), false, "power_w|avg_power_w|avg_power_watts|power|power (w)|average power"},
     {AT(tokens_per_s), false,
      "tokens_per_s|avg_ts|tokens/s|throughput|throughput "
      "(tokens/s)|output_throughput_tokens_per_sec"},

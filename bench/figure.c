@@ -48,6 +48,10 @@ static void facet_text(const struct facet *facet, const struct jb_record *key, c
     } else {
         int64_t number;
         memcpy(&number, member, sizeof number);
+        if (number == JB_INT_MISSING) {
+            text[0] = '\0'; /* an imported row whose source did not say */
+            return;
+        }
         (void)snprintf(value, sizeof value, "%lld", (long long)number);
     }
     const char *at = strstr(facet->format, "%s");

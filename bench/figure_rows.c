@@ -113,16 +113,18 @@ static void bound(const struct jb_interval *of, double *ret_low, double *ret_hig
 static void set_tooltip(struct jb_mark *mark, const struct jb_group *group)
 {
     const struct jb_record *key = &group->key;
-    char energy[96] = "";
+    char energy[96] = "", batch[32] = "";
+    if (key->batch != JB_INT_MISSING) {
+        (void)snprintf(batch, sizeof batch, ", batch %lld", (long long)key->batch);
+    }
     if (group->power_w.median > 0.0) {
         (void)snprintf(energy, sizeof energy, ", %.4g W, %.4g tokens/J (%s)", group->power_w.median,
                        group->tokens_per_j.median, key->energy_class);
     }
     (void)snprintf(mark->tooltip, sizeof mark->tooltip,
-                   "%s, %.40s, %.40s %s, method %.40s, batch %lld, %s: %.4g tokens/s (%s)%s",
-                   key->backend, key->device, key->model, key->weight_format, key->method,
-                   (long long)key->batch, key->phase, group->tokens_per_s.median, key->time_class,
-                   energy);
+                   "%s, %.40s, %.40s %s, method %.40s%s, %s: %.4g tokens/s (%s)%s", key->backend,
+                   key->device, key->model, key->weight_format, key->method, batch, key->phase,
+                   group->tokens_per_s.median, key->time_class, energy);
 }
 
 /* ---- what is on the figure ---- */

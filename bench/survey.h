@@ -13,8 +13,9 @@
 #include "results/published.h"
 #include "results/results.h"
 
-/* One published point, or one configuration of ours (medians of phase decode). Texts belong to
- * struct jb_points; "" = not known. */
+/* One published point, or one configuration of ours (medians of phase decode; of an imported one
+ * also of phase total, where its source has no other). Texts belong to struct jb_points; "" = not
+ * known. */
 struct jb_point {
     const char *work, *device, *model, *precision, *method, *source;
     enum jb_pub_platform platform;
@@ -25,6 +26,7 @@ struct jb_point {
     enum jb_class evidence;                      /* the weaker of time and energy */
     enum jb_power_kind power_kind;               /* published points              */
     bool is_own, is_drawn, is_sheet;             /* drawn: in the survey's batch-1 figure */
+    bool is_imported; /* own points: by `joulebench import`, so of others' making */
 };
 
 struct jb_points {
@@ -38,8 +40,9 @@ struct jb_points {
 struct jb_point_choice {
     int64_t batch;
     bool with_published, with_own;
-    bool only_drawn; /* of the published ones */
-    bool only_sheet; /* the survey's sheet, whatever batch it does not state */
+    bool with_imported; /* those given beside ours */
+    bool only_drawn;    /* of the published ones */
+    bool only_sheet;    /* the survey's sheet, whatever batch it does not state */
 };
 
 enum jb_order_by { JB_BY_TOKENS_PER_J, JB_BY_TOKENS_PER_S, JB_BY_MEDIAN_TOKENS_PER_J };

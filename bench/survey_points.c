@@ -53,9 +53,11 @@ static bool point_of_group(const struct jb_group *group, struct jb_point *ret_po
 {
     const struct jb_record *key = &group->key;
     const enum jb_pub_platform platform = jb_pub_platform_find(key->platform);
-    if (strcmp(key->phase, "decode") != 0 || strcmp(group->verdict, "INVALID") == 0 ||
-        platform == JB_N_PUB_PLATFORMS || !(group->power_w.median > 0.0) ||
-        !(group->tokens_per_s.median > 0.0)) {
+    const bool is_imported = strcmp(key->time_class, "literature") == 0;
+    const bool is_phase =
+        strcmp(key->phase, "decode") == 0 || (is_imported && strcmp(key->phase, "total") == 0);
+    if (!is_phase || strcmp(group->verdict, "INVALID") == 0 || platform == JB_N_PUB_PLATFORMS ||
+        !(group->power_w.median > 0.0) || !(group->tokens_per_s.median > 0.0)) {
         return false;
     }
     const size_t time = jb_class_look_of(key->time_class);
@@ -76,7 +78,8 @@ static bool point_of_group(const struct jb_group *group, struct jb_point *ret_po
                                    .speed = group->tokens_per_s,
                                    .efficiency = group->tokens_per_j,
                                    .evidence = (enum jb_class)(time > energy ? time : energy),
-                                   .is_own = true};
+                                   .is_own = true,
+                                   .is_imported = is_imported};
     return true;
 }
 
@@ -146,7 +149,8 @@ bool jb_point_is_chosen(const struct jb_point *point, const struct jb_point_choi
         return false;
     }
     if (point->is_own) {
-        return choice->with_own && point->batch == choice->batch;
+        return (point->is_imported ? choice->with_imported : choice->with_own) &&
+               point->batch == choice->batch;
     }
     if (!choice->with_published || (choice->only_drawn && !point->is_drawn)) {
         return false;

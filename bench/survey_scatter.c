@@ -129,7 +129,8 @@ static void add_classes(struct drawing *drawing)
             const struct jb_point *point = drawing->points[i];
             if (point->is_own && (size_t)point->evidence == c) {
                 char text[48];
-                (void)snprintf(text, sizeof text, "ours, %s", jb_class_looks[c].title);
+                (void)snprintf(text, sizeof text, "%s, %s",
+                               point->is_imported ? "imported" : "ours", jb_class_looks[c].title);
                 struct jb_legend *entry = jb_figure_legend(&drawing->figure, text);
                 entry->shape = c == JB_CLASS_MEASURED ? 7 : 6;
                 entry->size = OWN_SIZE;

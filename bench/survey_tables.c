@@ -130,7 +130,7 @@ static void put_point(FILE *out, const struct jb_point *point)
     put_number(out, point->tokens_per_s);
     put_number(out, point->tokens_per_j);
     put_text(out, jb_class_name(point->evidence));
-    put_text(out, point->is_own ? "own" : "published");
+    put_text(out, point->is_imported ? "imported" : point->is_own ? "own" : "published");
     jb_csv_put(out, point->source);
     (void)fputc('\n', out);
 }
@@ -158,6 +158,8 @@ static const struct {
     {"published-batch8", {.batch = 8, .with_published = true}},
     {"own-batch1", {.batch = 1, .with_own = true}},
     {"own-batch8", {.batch = 8, .with_own = true}},
+    {"imported-batch1", {.batch = 1, .with_imported = true}},
+    {"imported-batch8", {.batch = 8, .with_imported = true}},
 };
 enum { N_SETS = sizeof sets / sizeof sets[0] };
 

@@ -14,7 +14,8 @@
      .unit = (unit_),                                                                              \
      .meaning = (meaning_),                                                                        \
      .type = (type_),                                                                              \
-     .may_be_empty = (may_be_empty_),                                                              \
+     .may_be_empty = (may_be_empty_) == 1,                                                         \
+     .may_be_empty_imported = (may_be_empty_) != 0,                                                \
      .offset = offsetof(struct jb_record, name_),                                                  \
      .size = sizeof(((struct jb_record *)0)->name_)},
 static const struct jb_column columns[] = {
@@ -57,7 +58,7 @@ void jb_columns_print(FILE *out, bool as_csv)
                 out);
     for (uint32_t i = 0; i < N_COLUMNS; i++) {
         const struct jb_column *c = &columns[i];
-        const char *empty = c->may_be_empty ? "yes" : "no";
+        const char *empty = c->may_be_empty ? "yes" : c->may_be_empty_imported ? "imported" : "no";
         if (as_csv) {
             (void)fprintf(out, "%s,%s,%s,%s,%s,", c->name, type_names[c->type], c->unit, empty,
                           i < JB_N_CORE_COLUMNS ? "yes" : "no");

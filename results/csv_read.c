@@ -14,6 +14,8 @@ struct reader {
     uint32_t n_fields;
     const struct jb_column *ours[JB_CSV_MAX_COLUMNS]; /* NULL = an extra column: */
     uint32_t extra_at[JB_CSV_MAX_COLUMNS];            /* its place among those   */
+    uint32_t gap; /* first column of the row that is empty as only imported ones may be; else
+                     n_fields */
 };
 
 static enum jb_status no_memory(const struct jb_csv_place *place)
@@ -119,7 +121,11 @@ static enum jb_status take_cell(struct reader *reader, const struct jb_csv_place
     int64_t integer;
     double real;
     if (size == 0) {
-        return column->may_be_empty
+        if (!column->may_be_empty && column->may_be_empty_imported &&
+            reader->gap == reader->n_fields) {
+            reader->gap = place->column;
+        }
+        return column->may_be_empty_imported
                    ? JB_OK
                    : jb_csv_refuse(place, "is no value; this column may not be empty", text, size);
     }
@@ -146,16 +152,36 @@ static enum jb_status take_cell(struct reader *reader, const struct jb_csv_place
     return JB_OK;
 }
 
+/* At the end of a row: what may be empty depends on where the row is from. */
+static enum jb_status check_gap(const struct reader *reader, const struct jb_csv_place *place)
+{
+    const struct jb_record *row = &reader->table.rows[reader->table.n_rows - 1];
+    if (reader->gap == reader->n_fields || strcmp(row->time_class, "literature") == 0) {
+        return JB_OK;
+    }
+    const struct jb_csv_place gap = {place->name, place->line, reader->gap,
+                                     reader->ours[reader->gap]->name};
+    return jb_csv_refuse(&gap, "is no value; this column may not be empty but in imported rows", "",
+                         0);
+}
+
 static enum jb_status on_cell(void *user, const struct jb_csv_place *place, const char *text,
                               size_t size)
 {
     struct reader *reader = user;
-    const enum jb_status status = place->column == 0 ? begin_row(reader, place) : JB_OK;
-    if (status != JB_OK) {
-        return status;
+    enum jb_status status = JB_OK;
+    if (place->column == 0) {
+        reader->gap = reader->n_fields;
+        status = begin_row(reader, place);
     }
-    return reader->ours[place->column] == NULL ? take_extra(reader, place, text, size)
-                                               : take_cell(reader, place, text, size);
+    if (status == JB_OK) {
+        status = reader->ours[place->column] == NULL ? take_extra(reader, place, text, size)
+                                                     : take_cell(reader, place, text, size);
+    }
+    if (status == JB_OK && place->column + 1 == reader->n_fields) {
+        status = check_gap(reader, place);
+    }
+    return status;
 }
 
 enum jb_status jb_table_parse(const char *text, size_t size, const char *name,

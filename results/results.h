@@ -37,7 +37,8 @@ struct jb_column {
     const char *name, *unit, *meaning;
     enum jb_column_type type;
     bool may_be_empty;
-    size_t offset, size; /* of the member in struct jb_record */
+    bool may_be_empty_imported; /* also in rows that `joulebench import` made */
+    size_t offset, size;        /* of the member in struct jb_record */
 };
 
 #ifdef __cplusplus
@@ -84,6 +85,10 @@ enum jb_status jb_table_read(const char *path, struct jb_table *ret_table,
 enum jb_status jb_table_parse(const char *text, size_t size, const char *name,
                               struct jb_table *ret_table, bool *ret_torn) JB_MUST_CHECK;
 enum jb_status jb_table_append(struct jb_table *table, const struct jb_table *more) JB_MUST_CHECK;
+/* Writes a whole table: our columns, then the extra ones. The file must not be there yet ("-" =
+ * stdout), and is whole or not there at all afterwards.
+ * @return INVAL if it exists, or a cell is empty that may not be; PERM, IO, NOMEM. */
+enum jb_status jb_table_write(const struct jb_table *table, const char *path) JB_MUST_CHECK;
 void jb_table_free(struct jb_table *table);
 
 /* ---- statistics ---- */

@@ -5,6 +5,7 @@
 /* A CSV file as text cells, for tables that are not ours: published points, other tools' results.
  * Read as strictly as our own, but a last line needs no line break. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,14 @@ enum jb_status jb_sheet_parse(const char *text, size_t size, const char *name,
                               struct jb_sheet *ret_sheet) JB_MUST_CHECK;
 /* The same from a file. @return also NODEV, PERM, IO. */
 enum jb_status jb_sheet_read(const char *path, struct jb_sheet *ret_sheet) JB_MUST_CHECK;
+/* The same from JSON: a list of objects; an object that holds such a list, whose other members then
+ * belong to every row; or objects in a row (JSON lines). Titles are keys, or paths "outer.inner";
+ * lists inside a row are cells of JSON. `lines` counts entries from 1.
+ * @return also NOTSUP if this build reads no JSON. */
+enum jb_status jb_sheet_parse_json(const char *text, size_t size, const char *name,
+                                   struct jb_sheet *ret_sheet) JB_MUST_CHECK;
+/* Whether a text looks like JSON: its first sign is a bracket or brace. */
+bool jb_sheet_is_json(const char *text, size_t size);
 void jb_sheet_free(struct jb_sheet *sheet); /* NULL is fine */
 
 /* NUL-terminated, the sheet's own. */

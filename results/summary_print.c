@@ -235,7 +235,8 @@ static void print_common(FILE *out, const struct layout *layout, const struct jb
     for (size_t c = 0; c < COUNT(shown); c++) {
         char cell[CELL], phrase[2 * CELL];
         shown[c].cell(first, cell);
-        if (layout->is_column[c] || cell[0] == '\0' || shown[c].common[0] == '\0') {
+        const bool is_said = cell[0] != '\0' && strcmp(cell, "-") != 0;
+        if (layout->is_column[c] || !is_said || shown[c].common[0] == '\0') {
             continue;
         }
         const char *at = strstr(shown[c].common, "%s");
