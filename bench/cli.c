@@ -78,6 +78,28 @@ bool jb_cli_u64(const char *command, const char *option, const char *text, uint6
     return true;
 }
 
+bool jb_cli_bytes(const char *command, const char *option, const char *text, uint64_t *ret)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t scale;
+    } units[] = {{"", 1},           {"B", 1},           {"kB", 1000},
+                 {"MB", 1000000},   {"GB", 1000000000}, {"KiB", 1u << 10},
+                 {"MiB", 1u << 20}, {"GiB", 1u << 30}};
+    char *end = NULL;
+    errno = 0;
+    const bool starts_well = text[0] >= '0' && text[0] <= '9';
+    const unsigned long long value = starts_well ? strtoull(text, &end, 10) : 0;
+    for (size_t i = 0; starts_well && errno == 0 && i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(end, units[i].suffix) == 0 && value > 0 && value <= INT64_MAX / units[i].scale) {
+            *ret = value * units[i].scale;
+            return true;
+        }
+    }
+    (void)jb_cli_usage(command, "%s: '%s' is not a size such as 4096, 64MiB or 1GB", option, text);
+    return false;
+}
+
 bool jb_cli_seconds(const char *command, const char *option, const char *text, double *ret_s)
 {
     static const struct {

@@ -35,6 +35,7 @@ int jb_cmd_import(int argc, char **argv);
 int jb_cmd_audit(int argc, char **argv);
 int jb_cmd_survey(int argc, char **argv);
 int jb_cmd_synth(int argc, char **argv);
+int jb_cmd_op(int argc, char **argv);
 
 /* The whole program but for exit(): for main() and in-process fuzzing. */
 int jb_main(int argc, char **argv);
@@ -48,9 +49,11 @@ int jb_cli_usage(const char *command, const char *fmt, ...) JB_PRINTF(2, 3);
 int jb_cli_fail(enum jb_status status);
 
 /* Whole-string numbers in [min, max]. On failure says so on stderr, naming the option. Counts take
- * the suffixes k and M (1000s); seconds take "2", "0.5s", "500ms", "2m". */
+ * the suffixes k and M (1000s); bytes
+ * B, kB, MB, GB, KiB, MiB, GiB and are above 0; seconds take "2", "0.5s", "500ms", "2m". */
 bool jb_cli_u64(const char *command, const char *option, const char *text, uint64_t min,
                 uint64_t max, uint64_t *ret);
+bool jb_cli_bytes(const char *command, const char *option, const char *text, uint64_t *ret);
 bool jb_cli_seconds(const char *command, const char *option, const char *text, double *ret_s);
 
 /* Splits "a,b,c" in place; empty parts are usage errors of the caller. @return count, or

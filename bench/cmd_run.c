@@ -6,6 +6,7 @@
 
 #include "backends/registry.h"
 #include "bench/cli.h"
+#include "bench/opening.h"
 #include "bench/session.h"
 
 #define MAX_TOKENS 16000000u /* far above any context; keeps sums in 32 bits */
@@ -134,7 +135,7 @@ struct asked {
     struct jb_session_args args;
     char *backends; /* copies that are split in place, owned */
     char *batches;
-    char *settings[JB_MAX_SETTINGS];
+    struct jb_settings settings;
     const char *method, *workload;
     bool has_prompt, has_depth;
 };
@@ -158,34 +159,6 @@ static bool take_copy(char **copy, const char *text)
         jb_cli_error("no memory for the options");
     }
     return *copy != NULL;
-}
-
-static bool take_setting(struct asked *asked, const char *text)
-{
-    struct jb_session_args *args = &asked->args;
-    const char *equals = strchr(text, '=');
-    if (equals == NULL || equals == text) {
-        (void)jb_cli_usage("run", "--set: '%s' is not KEY=VALUE", text);
-        return false;
-    }
-    if (args->n_settings == JB_MAX_SETTINGS) {
-        (void)jb_cli_usage("run", "--set: more than %d settings", JB_MAX_SETTINGS);
-        return false;
-    }
-    char **copy = &asked->settings[args->n_settings];
-    if (!take_copy(copy, text)) {
-        return false;
-    }
-    (*copy)[equals - text] = '\0';
-    for (uint32_t i = 0; i < args->n_settings; i++) {
-        if (strcmp(args->settings[i].key, *copy) == 0) {
-            (void)jb_cli_usage("run", "--set: '%s' is given twice", *copy);
-            return false;
-        }
-    }
-    args->settings[args->n_settings++] =
-        (struct jb_setting){.key = *copy, .value = *copy + (equals - text) + 1};
-    return true;
 }
 
 static bool take_word(const char *option, const char *text, const char *const *words, int *ret)
@@ -248,7 +221,7 @@ static bool take_value(struct asked *asked, int option, const char *text)
     case OPT_BATCH:
         return take_copy(&asked->batches, text);
     case OPT_SET:
-        return take_setting(asked, text);
+        return jb_settings_add(&asked->settings, "run", text);
     case OPT_KV_FORMAT:
         return take_kv_format(args, text);
     case OPT_EXECUTE:
@@ -443,12 +416,12 @@ int jb_cmd_run(int argc, char **argv)
     }
     if (code < 0) {
         say_workload(&asked);
+        asked.args.settings = asked.settings.items;
+        asked.args.n_settings = asked.settings.n;
         code = jb_session_run(&asked.args);
     }
     free(asked.backends);
     free(asked.batches);
-    for (uint32_t i = 0; i < JB_MAX_SETTINGS; i++) {
-        free(asked.settings[i]);
-    }
+    jb_settings_free(&asked.settings);
     return code;
 }

@@ -58,19 +58,6 @@ enum jb_status session_model(struct session *session, enum jb_execution executio
 
 /* ---- checks before any work; each says what is wrong ---- */
 
-static bool is_known_setting(const struct session *session, const char *key)
-{
-    for (uint32_t b = 0; b < session->n_backends; b++) {
-        const struct jb_option *option = session->backends[b]->options;
-        for (; option != NULL && option->key != NULL; option++) {
-            if (strcmp(option->key, key) == 0) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 /* refops first: the others are compared with it. */
 static enum jb_status find_backends(struct session *session)
 {
@@ -98,15 +85,8 @@ static enum jb_status find_backends(struct session *session)
         }
         session->backends[at] = backend;
     }
-    for (uint32_t i = 0; i < args->n_settings; i++) {
-        if (!is_known_setting(session, args->settings[i].key)) {
-            return jb_fail(JB_E_INVAL,
-                           "--set: no asked backend has a setting `%s`; `joulebench list backends` "
-                           "shows what there is",
-                           args->settings[i].key);
-        }
-    }
-    return JB_OK;
+    return jb_settings_check(args->settings, args->n_settings, session->backends,
+                             session->n_backends);
 }
 
 /* Opens the meter list once without running anything: a wrong name ends the run before it starts,

@@ -13,7 +13,6 @@
 
 #define JB_MAX_BACKENDS 32
 #define JB_MAX_BATCHES 32
-#define JB_MAX_SETTINGS 64
 #define JB_DEPTH_OF_PROMPT UINT32_MAX
 
 enum jb_execute { JB_EXECUTE_AUTO, JB_EXECUTE_ALL_FUNCTIONAL, JB_EXECUTE_ALL_TIMING };
@@ -23,7 +22,7 @@ struct jb_session_args {
     uint32_t n_backends;
     uint32_t batches[JB_MAX_BATCHES];
     uint32_t n_batches;
-    struct jb_setting settings[JB_MAX_SETTINGS];
+    const struct jb_setting *settings; /* (n_settings,) */
     uint32_t n_settings;
     const char *device;     /* NULL = each backend's default                           */
     const char *model;      /* shape or file                                           */

@@ -34,16 +34,6 @@ static bool is_modelled(const struct cell *cell)
     return (cell->backend->caps & JB_CAP_MODELLED) != 0;
 }
 
-/* Energy that is the measured thing's own: an accelerator's card, or the processor's package;
- * what holds both counts for either. */
-static unsigned scopes_of(enum jb_platform platform)
-{
-    const unsigned host = JB_SCOPE_BIT(JB_SCOPE_CORE) | JB_SCOPE_BIT(JB_SCOPE_PACKAGE) |
-                          JB_SCOPE_BIT(JB_SCOPE_DRAM) | JB_SCOPE_BIT(JB_SCOPE_PROCESS);
-    const unsigned card = JB_SCOPE_BIT(JB_SCOPE_BOARD);
-    return platform == JB_CPU ? JB_SCOPES_ALL & ~card : JB_SCOPES_ALL & ~host;
-}
-
 static enum jb_execution choose_execution(const struct cell *cell)
 {
     const struct session *session = cell->session;
@@ -61,20 +51,6 @@ static enum jb_execution choose_execution(const struct cell *cell)
         }
     }
     return JB_EXECUTE_FUNCTIONAL;
-}
-
-static void choose_settings(struct cell *cell)
-{
-    const struct jb_session_args *args = cell->session->args;
-    for (uint32_t i = 0; i < args->n_settings; i++) {
-        for (const struct jb_option *option = cell->backend->options;
-             option != NULL && option->key != NULL; option++) {
-            if (strcmp(option->key, args->settings[i].key) == 0) {
-                cell->settings[cell->open.n_settings++] = args->settings[i];
-            }
-        }
-    }
-    cell->open.settings = cell->settings;
 }
 
 /* ---- rows ---- */
@@ -350,7 +326,7 @@ static enum jb_status open_measure(struct cell *cell)
         .meters = is_modelled(cell) ? "" : args->meters,
         .device = args->device,
         .n_threads = cell->session->n_threads,
-        .scopes = scopes_of(cell->probe.platform),
+        .scopes = jb_scopes_of(cell->probe.platform),
         .has_sampler = args->has_sampler};
     return jb_measure_open(&measure_args, &cell->measure);
 }
@@ -460,24 +436,6 @@ static enum jb_status settle(const struct cell *cell, enum jb_status status, boo
     return JB_OK;
 }
 
-/* A real device needs no device file to run; one of its own kind only describes it, for meters and
- * peaks. Any other --device is the backend's to understand. */
-static bool is_description(const struct cell *cell)
-{
-    struct jb_open_args bare = cell->open;
-    struct jb_probe probe;
-    struct jb_device_file *file = NULL;
-    bare.device = NULL;
-    if (is_modelled(cell) || cell->open.device == NULL ||
-        cell->backend->probe(&bare, &probe) != JB_OK ||
-        jb_device_open_common(cell->open.device, &file) != JB_OK) {
-        return false;
-    }
-    const bool is_same = strcmp(jb_device_kind(file), jb_platform_name(probe.platform)) == 0;
-    jb_device_close(file);
-    return is_same;
-}
-
 enum jb_status session_run_backend(struct session *session, const struct jb_backend *backend)
 {
     struct cell cell = {.session = session,
@@ -488,8 +446,11 @@ enum jb_status session_run_backend(struct session *session, const struct jb_back
                                  .seed = session->args->seed}};
     bool is_loaded = false;
     cell.row.backend = backend;
-    choose_settings(&cell);
-    if (is_description(&cell)) {
+    const struct jb_session_args *args = session->args;
+    cell.open.settings = cell.settings;
+    cell.open.n_settings = jb_settings_choose(args->settings, args->n_settings, session->backends,
+                                              session->n_backends, backend, cell.settings);
+    if (jb_is_description(backend, &cell.open)) {
         cell.open.device = NULL;
     }
     cell.execution = choose_execution(&cell);

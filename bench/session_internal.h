@@ -8,6 +8,7 @@
 
 #include "bench/cli.h"
 #include "bench/ids.h"
+#include "bench/opening.h"
 #include "bench/row.h"
 #include "bench/session.h"
 #include "bench/trace.h"

@@ -158,6 +158,10 @@ enum jb_status jb_model_open_memory(const void *data, size_t size, const char *p
 
 void jb_weights_init(struct jb_model *model);
 void jb_weights_free(struct jb_model *model);
+/* Draws a tensor from N(0, sigma) in its own type, on all processing units. A row's bytes depend on
+ * nothing but seed, index and its number. */
+void jb_weights_fill(const struct jb_tensor *tensor, uint32_t index, float sigma, uint64_t seed,
+                     void *dst);
 /* Draws one tensor of a shape: norms 1, biases small, matrices N(0, 1 / cols) so that a row of
  * unit size stays one. Uses all processing units. @param dst tensor->n_bytes bytes. */
 void jb_weights_draw(const struct jb_spec *spec, const struct jb_tensor *tensor, uint32_t index,

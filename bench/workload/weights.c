@@ -29,6 +29,13 @@ static void draw_rows(void *ctx, uint32_t first, uint32_t end)
     }
 }
 
+void jb_weights_fill(const struct jb_tensor *tensor, uint32_t index, float sigma, uint64_t seed,
+                     void *dst)
+{
+    struct draw draw = {.tensor = tensor, .dst = dst, .index = index, .seed = seed, .sigma = sigma};
+    jb_parallel_rows(tensor->rows, tensor->cols, draw_rows, &draw);
+}
+
 void jb_weights_draw(const struct jb_spec *spec, const struct jb_tensor *tensor, uint32_t index,
                      uint64_t seed, void *dst)
 {
@@ -40,8 +47,7 @@ void jb_weights_draw(const struct jb_spec *spec, const struct jb_tensor *tensor,
     }
     const float sigma =
         jb_role_is_vector(spec->role) ? 0.02f : (float)(1.0 / sqrt((double)tensor->cols));
-    struct draw draw = {.tensor = tensor, .dst = dst, .index = index, .seed = seed, .sigma = sigma};
-    jb_parallel_rows(tensor->rows, tensor->cols, draw_rows, &draw);
+    jb_weights_fill(tensor, index, sigma, seed, dst);
 }
 
 /* A file's tensor in the plan's type, where the two differ (vectors that were not F32). */

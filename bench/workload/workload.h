@@ -81,6 +81,26 @@ struct jb_recipe {
 uint32_t jb_recipe_count(void);
 const struct jb_recipe *jb_recipe_at(uint32_t index);
 
+/* ---- one op as a plan ---- */
+
+/* A plan whose program ends with one matrix product or one attention; before it only the embeddings
+ * that give it its inputs. One layer, no head: no ids come back. */
+struct jb_single_args {
+    enum jb_op_kind kind;   /* MATMUL or ATTENTION                                             */
+    enum jb_dtype dtype;    /* MATMUL: of the weight                                           */
+    uint32_t rows, cols;    /* MATMUL: outputs, inputs                                         */
+    enum jb_dtype kv_dtype; /* ATTENTION: F32, F16 or Q8_0                                    */
+    uint32_t n_heads, n_kv_heads, head_dim; /* ATTENTION                                      */
+    uint32_t max_context;
+    uint64_t seed;
+    bool has_weights; /* false: timing-only */
+};
+/* The op is the program's last; ids are in [0, vocab).
+ * @return INVAL for a kind, type or shape that no plan can have; NOMEM. */
+enum jb_status jb_single_build(const struct jb_single_args *args,
+                               struct jb_plan **ret_plan) JB_MUST_CHECK;
+void jb_single_free(struct jb_plan *plan); /* NULL is fine */
+
 /* Writes a GGUF that other tools load: a shape with seeded weights and a generated SPM vocabulary,
  * or another file converted (its vocabulary and metadata kept). Written beside and renamed, so a
  * broken write leaves nothing. progress(ctx, done, total bytes) may be NULL. */
