@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backends/registry.h"
+#include "bench/checks.h"
 #include "bench/cli.h"
 #include "bench/eval.h"
 #include "bench/workload/workload.h"
@@ -44,7 +45,8 @@ static const char help[] =
 
 struct options {
     const char *model, *ids, *text, *logits, *backend, *device, *format, *kv_format;
-    uint64_t threads, seed;
+    uint32_t n_threads; /* 0 = the cores that may be used */
+    uint64_t seed;
 };
 
 enum {
@@ -86,7 +88,7 @@ static int parse_options(int argc, char **argv, struct options *ret)
         if (c >= OPT_MODEL && c <= OPT_KV_FORMAT) {
             *texts[c - OPT_MODEL] = optarg;
         } else if (c == OPT_THREADS) {
-            if (!jb_cli_u64("eval", "--threads", optarg, 1, 4096, &ret->threads)) {
+            if (!jb_check_threads("eval", optarg, &ret->n_threads)) {
                 return JB_EXIT_USAGE;
             }
         } else if (c == OPT_SEED) {
@@ -202,10 +204,20 @@ static void show_progress(void *ctx, uint64_t done, uint64_t total)
     jb_progress_show(ctx, "eval: %" PRIu64 " of %" PRIu64 " tokens", done, total);
 }
 
-/* @return NULL after saying why; *ret_exit is then the exit code. */
-static const struct jb_backend *choose_backend(const struct options *options,
-                                               const struct jb_open_args *open, int *ret_exit)
+/* What the options turned into. */
+struct job {
+    const struct options *options;
+    const struct jb_open_args *open;
+    const struct jb_backend *backend;
+    struct jb_probe probe;
+    const struct jb_model_info *info;
+    const struct jb_plan *plan;
+};
+
+/* Backend and device. @return false after saying why; *ret_exit is then the exit code. */
+static bool choose_backend(struct job *job, int *ret_exit)
 {
+    const struct options *options = job->options;
     const struct jb_backend *backend = NULL;
     if (options->backend != NULL) {
         backend = jb_registry_find(options->backend);
@@ -213,17 +225,59 @@ static const struct jb_backend *choose_backend(const struct options *options,
         backend = jb_registry_find("cpu");
         backend = backend != NULL ? backend : jb_registry_find("refops");
     }
-    struct jb_probe probe;
     *ret_exit = JB_EXIT_UNAVAILABLE;
-    if (backend == NULL || backend->probe(open, &probe) != JB_OK) {
+    if (backend == NULL) {
         jb_cli_error("%s", jb_reason());
-        return NULL;
+        return false;
     }
     if ((backend->caps & JB_CAP_NO_RESULT) != 0) {
         *ret_exit = jb_cli_usage("eval", "backend '%s' computes no logits", backend->name);
-        return NULL;
+        return false;
     }
-    return backend;
+    const enum jb_status status = jb_check_device(options->device, &backend, 1);
+    if (status != JB_OK) {
+        *ret_exit = jb_cli_fail(status);
+        return false;
+    }
+    if (backend->probe(job->open, &job->probe) != JB_OK) {
+        jb_cli_error("%s", jb_reason());
+        return false;
+    }
+    job->backend = backend;
+    return true;
+}
+
+static enum jb_status check_memory(const struct job *job, uint64_t n_ids)
+{
+    if (job->probe.platform != JB_CPU || (job->backend->caps & JB_CAP_MODELLED) != 0) {
+        return JB_OK;
+    }
+    const uint32_t most = job->plan->max_context;
+    return jb_check_memory(job->plan, job->info->path == NULL, 1,
+                           n_ids < most ? (uint32_t)n_ids : most,
+                           "take a smaller --format or --kv-format");
+}
+
+static enum jb_status read_ids(const struct job *job, int32_t **ret_ids, uint64_t *ret_n)
+{
+    const struct options *options = job->options;
+    const char *path = options->ids != NULL ? options->ids : options->text;
+    char *text = NULL;
+    size_t size = 0;
+    enum jb_status status = read_file(path, &text, &size);
+    if (status == JB_OK) {
+        status = options->ids != NULL
+                     ? jb_ids_parse(text, size, path, job->plan->vocab, ret_ids, ret_n)
+                     : tokenize(job->info, path, text, size, ret_ids, ret_n);
+    }
+    free(text);
+    if (status == JB_OK && options->ids != NULL && *ret_n > job->plan->max_context) {
+        status = jb_fail(JB_E_INVAL,
+                         "%s: %" PRIu64 " ids, but the model's context is %u; give at most that "
+                         "many",
+                         path, *ret_n, job->plan->max_context);
+    }
+    return status;
 }
 
 static int print_row(const struct jb_model_info *info, uint64_t n_ids,
@@ -242,28 +296,17 @@ static int print_row(const struct jb_model_info *info, uint64_t n_ids,
 }
 
 /* Everything after the model and its plan are there. */
-static int evaluate(const struct options *options, const struct jb_model_info *info,
-                    const struct jb_plan *plan, const struct jb_backend *backend,
-                    const struct jb_open_args *open)
+static int evaluate(const struct job *job)
 {
-    const char *path = options->ids != NULL ? options->ids : options->text;
-    char *text = NULL;
-    size_t size = 0;
+    const struct options *options = job->options;
+    const struct jb_plan *plan = job->plan;
     int32_t *ids = NULL;
     uint64_t n_ids = 0;
     float *logits = NULL;
     struct jb_eval_result result = {0};
-    enum jb_status status = read_file(path, &text, &size);
+    enum jb_status status = read_ids(job, &ids, &n_ids);
     if (status == JB_OK) {
-        status = options->ids != NULL ? jb_ids_parse(text, size, path, plan->vocab, &ids, &n_ids)
-                                      : tokenize(info, path, text, size, &ids, &n_ids);
-    }
-    free(text);
-    if (status == JB_OK && options->ids != NULL && n_ids > plan->max_context) {
-        status = jb_fail(JB_E_INVAL,
-                         "%s: %" PRIu64 " ids, but the model's context is %u; give at most that "
-                         "many",
-                         path, n_ids, plan->max_context);
+        status = check_memory(job, n_ids);
     }
     if (status == JB_OK && options->logits != NULL) {
         logits = malloc(plan->vocab * sizeof *logits);
@@ -273,8 +316,8 @@ static int evaluate(const struct options *options, const struct jb_model_info *i
         struct jb_progress progress;
         jb_progress_start(&progress);
         const struct jb_eval_args args = {.plan = plan,
-                                          .backend = backend,
-                                          .open = open,
+                                          .backend = job->backend,
+                                          .open = job->open,
                                           .ids = ids,
                                           .n_ids = n_ids,
                                           .window = plan->max_context,
@@ -289,19 +332,19 @@ static int evaluate(const struct options *options, const struct jb_model_info *i
     }
     free(logits);
     free(ids);
-    return status == JB_OK ? print_row(info, n_ids, &result) : jb_cli_fail(status);
+    return status == JB_OK ? print_row(job->info, n_ids, &result) : jb_cli_fail(status);
 }
 
 static int with_model(const struct options *options, const struct jb_open_args *open)
 {
+    struct job job = {.options = options, .open = open};
     enum jb_dtype kv_dtype = JB_F16;
     if (options->kv_format != NULL && !jb_format_by_name(options->kv_format, &kv_dtype)) {
         return jb_cli_usage("eval", "--kv-format: no format '%s' (f32, f16 or q8_0)",
                             options->kv_format);
     }
     int exit_code = JB_EXIT_FAILED;
-    const struct jb_backend *backend = choose_backend(options, open, &exit_code);
-    if (backend == NULL) {
+    if (!choose_backend(&job, &exit_code)) {
         return exit_code;
     }
     const struct jb_model_args model_args = {.source = options->model,
@@ -311,7 +354,10 @@ static int with_model(const struct options *options, const struct jb_open_args *
     const struct jb_plan_args plan_args = {.kv_dtype = kv_dtype, .n_ranks = 1};
     struct jb_model *model = NULL;
     struct jb_plan *plan = NULL;
-    enum jb_status status = jb_model_open(&model_args, &model);
+    enum jb_status status = jb_check_folder("--logits", options->logits);
+    if (status == JB_OK) {
+        status = jb_model_open(&model_args, &model);
+    }
     if (status == JB_OK && options->text != NULL &&
         jb_model_info(model)->vocab->kind == JB_VOCAB_NONE) {
         exit_code = jb_cli_usage("eval",
@@ -322,10 +368,11 @@ static int with_model(const struct options *options, const struct jb_open_args *
         return exit_code;
     }
     if (status == JB_OK) {
+        job.info = jb_model_info(model);
         status = jb_plan_build(model, &plan_args, &plan);
     }
-    exit_code = status == JB_OK ? evaluate(options, jb_model_info(model), plan, backend, open)
-                                : jb_cli_fail(status);
+    job.plan = plan;
+    exit_code = status == JB_OK ? evaluate(&job) : jb_cli_fail(status);
     jb_plan_free(plan);
     jb_model_close(model);
     return exit_code;
@@ -339,7 +386,7 @@ int jb_cmd_eval(int argc, char **argv)
         return parsed;
     }
     const uint32_t n_threads =
-        options.threads != 0 ? (uint32_t)options.threads : jb_host_default_threads();
+        options.n_threads != 0 ? options.n_threads : jb_host_default_threads();
     uint32_t *pus = malloc(n_threads * sizeof *pus);
     if (pus == NULL) {
         return jb_cli_fail(jb_fail(JB_E_NOMEM, "no memory for %u threads", n_threads));

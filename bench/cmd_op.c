@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backends/registry.h"
+#include "bench/checks.h"
 #include "bench/cli.h"
 #include "bench/op.h"
 #include "bench/op_row.h"
@@ -119,14 +120,9 @@ static bool take_word(const char *option, const char *text, const char *const *w
 static bool take_number(struct asked *asked, int option, const char *text)
 {
     struct jb_op_wish *wish = &asked->wish;
-    uint64_t threads = 0;
     switch (option) {
     case OPT_THREADS:
-        if (!jb_cli_u64("op", "--threads", text, 1, 4096, &threads)) {
-            return false;
-        }
-        wish->threads = (uint32_t)threads;
-        return true;
+        return jb_check_threads("op", text, &wish->threads);
     case OPT_SEED:
         return jb_cli_u64("op", "--seed", text, 0, INT64_MAX, &wish->seed);
     case OPT_BYTES:

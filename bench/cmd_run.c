@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backends/registry.h"
+#include "bench/checks.h"
 #include "bench/cli.h"
 #include "bench/opening.h"
 #include "bench/session.h"
@@ -227,7 +228,7 @@ static bool take_value(struct asked *asked, int option, const char *text)
     case OPT_EXECUTE:
         return take_execute(args, text);
     case OPT_THREADS:
-        return take_count("--threads", text, 1, 4096, &args->threads);
+        return jb_check_threads("run", text, &args->threads);
     case OPT_PROMPT:
         asked->has_prompt = true;
         return take_count("--prompt", text, 1, MAX_TOKENS, &args->prompt);

@@ -1,35 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* One backend of a session: open, load, idle baseline, then every batch: warm-up, repetitions. */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "backends/registry.h"
+#include "bench/checks.h"
 #include "bench/session_internal.h"
-#include "jb_commit.h"
 #include "platforms/devices/device_file.h"
 #include "platforms/os/os.h"
 
 #define DEFAULT_REPS 5u
 
-/* One backend while it is open. */
-struct cell {
-    struct session *session;
-    const struct jb_backend *backend;
-    struct jb_probe probe;
-    struct jb_open_args open;
-    struct jb_setting settings[JB_MAX_SETTINGS]; /* those that this backend knows */
-    enum jb_execution execution;
-    struct model_use *use;
-    struct jb_device *device;
-    struct jb_measure *measure;
-    uint32_t batch_index;
-    struct jb_phases *phases;
-    struct jb_row_context row;
-};
-
-static bool is_modelled(const struct cell *cell)
+bool cell_is_modelled(const struct cell *cell)
 {
     return (cell->backend->caps & JB_CAP_MODELLED) != 0;
 }
@@ -37,7 +19,7 @@ static bool is_modelled(const struct cell *cell)
 static enum jb_execution choose_execution(const struct cell *cell)
 {
     const struct session *session = cell->session;
-    if (!is_modelled(cell) || session->args->execute == JB_EXECUTE_ALL_FUNCTIONAL) {
+    if (!cell_is_modelled(cell) || session->args->execute == JB_EXECUTE_ALL_FUNCTIONAL) {
         return JB_EXECUTE_FUNCTIONAL;
     }
     if (session->args->execute == JB_EXECUTE_ALL_TIMING) {
@@ -53,125 +35,7 @@ static enum jb_execution choose_execution(const struct cell *cell)
     return JB_EXECUTE_FUNCTIONAL;
 }
 
-/* ---- rows ---- */
-
-static void hash_text(XXH64_state_t *state, const char *text)
-{
-    (void)XXH64_update(state, text != NULL ? text : "", text != NULL ? strlen(text) : 0);
-    (void)XXH64_update(state, "", 1);
-}
-
-/* Hash of everything that was asked for, in a fixed order; not of what was found here. */
-static void make_run_id(const struct cell *cell, uint32_t batch, char *ret_id, size_t size)
-{
-    const struct session *session = cell->session;
-    const struct jb_session_args *args = session->args;
-    char numbers[256];
-    XXH64_state_t *state = XXH64_createState();
-    if (state == NULL || XXH64_reset(state, 0) != XXH_OK) {
-        (void)snprintf(ret_id, size, "unknown");
-        return;
-    }
-    (void)snprintf(numbers, sizeof numbers, "%u/%u/%u/%u/%u/%u/%.17g/%" PRIu64 "/%d/%d", batch,
-                   session->prompt, args->gen, session->depth, args->chunk, session->n_threads,
-                   args->window_s, args->seed, (int)args->kv_dtype, (int)cell->execution);
-    hash_text(state, JB_SCHEMA);
-    hash_text(state, cell->backend->name);
-    hash_text(state, args->device);
-    hash_text(state, args->model);
-    hash_text(state, args->format);
-    hash_text(state, args->meters);
-    hash_text(state, args->prompt_text);
-    hash_text(state, numbers);
-    for (uint32_t i = 0; i < cell->open.n_settings; i++) {
-        hash_text(state, cell->settings[i].key);
-        hash_text(state, cell->settings[i].value);
-    }
-    (void)snprintf(ret_id, size, "%016" PRIx64, XXH64_digest(state));
-    (void)XXH64_freeState(state);
-}
-
-#define PUT(member, text) ((void)snprintf(member, sizeof(member), "%s", text))
-
-/* A device of the kind "... (avx512)" names the SIMD level of its kernels. */
-static void put_simd(struct jb_record *record)
-{
-    const char *open = strrchr(record->device, '(');
-    char name[16] = "";
-    enum jb_simd level;
-    if (open != NULL && strlen(open) > 2 && strlen(open) < sizeof name) {
-        (void)snprintf(name, sizeof name, "%.*s", (int)strlen(open) - 2, open + 1);
-    }
-    if (jb_simd_by_name(name, &level)) {
-        PUT(record->simd, jb_simd_name(level));
-    }
-}
-
-static void fill_common(struct cell *cell, uint32_t batch, struct jb_record *record)
-{
-    const struct session *session = cell->session;
-    const struct jb_session_args *args = session->args;
-    const struct jb_model_info *info = jb_model_info(cell->use->model);
-    const bool is_functional = cell->execution == JB_EXECUTE_FUNCTIONAL;
-    jb_record_init(record);
-    make_run_id(cell, batch, record->run_id, sizeof record->run_id);
-    PUT(record->host, session->host.host_name);
-    PUT(record->commit, JB_COMMIT);
-    PUT(record->backend, cell->backend->name);
-    PUT(record->platform, jb_platform_name(cell->probe.platform));
-    PUT(record->device, cell->probe.device);
-    record->n_devices = cell->probe.n_devices;
-    record->threads = session->n_threads;
-    record->seed = (int64_t)args->seed;
-    PUT(record->model, info->name);
-    PUT(record->weight_format, info->format);
-    PUT(record->kv_format, jb_format(args->kv_dtype)->name);
-    PUT(record->method, "none");
-    PUT(record->method_class, "none");
-    PUT(record->execution, is_functional ? "functional" : "timing");
-    PUT(record->feed, session->prompt_ids != NULL ? "free" : "forced");
-    record->batch = batch;
-    record->prompt_tokens = session->prompt;
-    record->output_tokens = args->gen;
-    record->prefill_chunk = args->chunk;
-    record->weight_bytes = (int64_t)jb_plan_weight_bytes(cell->use->plan);
-    record->kv_bytes = (int64_t)jb_plan_kv_bytes(
-        cell->use->plan, session->max_batch,
-        (session->prompt > session->depth ? session->prompt : session->depth) + args->gen);
-    put_simd(record);
-}
-
 /* ---- one batch ---- */
-
-static enum jb_status keep_row(struct cell *cell, enum jb_phase phase,
-                               const struct jb_record *record)
-{
-    struct session *session = cell->session;
-    const struct jb_phases *phases = cell->phases;
-    enum jb_status status = jb_csv_write(session->csv, record);
-    if (status == JB_OK && session->ids != NULL && record->tokens_digest[0] != '\0') {
-        status = jb_ids_write(session->ids, record->tokens_digest, phases->outputs,
-                              phases->args.batch, phases->args.gen);
-    }
-    if (status == JB_OK && session->trace != NULL && !is_modelled(cell)) {
-        const struct jb_trace_place place = {.run_id = record->run_id,
-                                             .backend = record->backend,
-                                             .phase = jb_phase_name(phase),
-                                             .batch = phases->args.batch,
-                                             .repetition = (uint32_t)record->repetition};
-        status = jb_trace_add(session->trace, &place, cell->measure);
-    }
-    session->n_invalid +=
-        strcmp(record->verdict, "INVALID") == 0 || strcmp(record->energy_verdict, "INVALID") == 0;
-    struct jb_record *grown =
-        realloc(session->rows.rows, (session->rows.n_rows + 1) * sizeof *grown);
-    if (grown == NULL) {
-        return jb_fail(JB_E_NOMEM, "no memory for the summary");
-    }
-    session->rows.rows = grown;
-    grown[session->rows.n_rows++] = *record;
-    return status;
-}
 
 /* One repetition: a window a phase. @param is_kept false = warm-up. */
 static enum jb_status repeat(struct cell *cell, uint32_t repetition, bool is_kept)
@@ -192,7 +56,7 @@ static enum jb_status repeat(struct cell *cell, uint32_t repetition, bool is_kep
         const struct jb_window_args window_args = {.phase = runs[phase],
                                                    .ctx = cell->phases,
                                                    .window_s = session->args->window_s,
-                                                   .max_phases = is_modelled(cell) ? 1 : 0};
+                                                   .max_phases = cell_is_modelled(cell) ? 1 : 0};
         struct jb_window window;
         jb_phases_clear(cell->phases);
         status = jb_measure_window(cell->measure, &window_args, &window);
@@ -202,7 +66,7 @@ static enum jb_status repeat(struct cell *cell, uint32_t repetition, bool is_kep
         struct jb_record record;
         if (is_kept) {
             jb_row_fill(&cell->row, phase, repetition, utc, &window, &record);
-            status = keep_row(cell, phase, &record);
+            status = cell_keep_row(cell, phase, &record);
         }
         if (status != JB_OK) {
             return status;
@@ -267,7 +131,7 @@ static enum jb_status run_batch(struct cell *cell)
     struct session *session = cell->session;
     const struct jb_session_args *args = session->args;
     const uint32_t batch = args->batches[cell->batch_index];
-    const uint32_t reps = args->reps > 0 ? args->reps : is_modelled(cell) ? 1 : DEFAULT_REPS;
+    const uint32_t reps = args->reps > 0 ? args->reps : cell_is_modelled(cell) ? 1 : DEFAULT_REPS;
     const struct jb_phases_args phases_args = {.backend = cell->backend,
                                                .device = cell->device,
                                                .plan = cell->use->plan,
@@ -290,7 +154,7 @@ static enum jb_status run_batch(struct cell *cell)
     }
     cell->row.phases = cell->phases;
     memset(cell->row.first_digests, 0, sizeof cell->row.first_digests);
-    fill_common(cell, batch, &cell->row.common);
+    cell_fill_common(cell, batch, &cell->row.common);
     cell->row.resident_bytes =
         (double)cell->row.common.weight_bytes +
         (double)jb_plan_kv_bytes(cell->use->plan, batch, cell->phases->n_inputs);
@@ -300,7 +164,7 @@ static enum jb_status run_batch(struct cell *cell)
     }
     memcpy(cell->row.references, session->references[cell->batch_index],
            sizeof cell->row.references);
-    if (status == JB_OK && !is_modelled(cell)) {
+    if (status == JB_OK && !cell_is_modelled(cell)) {
         status = repeat(cell, 0, false); /* a modelled device has nothing to warm */
     }
     for (uint32_t i = 0; i < reps && status == JB_OK; i++) {
@@ -323,7 +187,7 @@ static enum jb_status open_measure(struct cell *cell)
     const struct jb_session_args *args = cell->session->args;
     const struct jb_measure_args measure_args = {
         /* meters would see the host that simulates, not the device */
-        .meters = is_modelled(cell) ? "" : args->meters,
+        .meters = cell_is_modelled(cell) ? "" : args->meters,
         .device = args->device,
         .n_threads = cell->session->n_threads,
         .scopes = jb_scopes_of(cell->probe.platform),
@@ -338,9 +202,12 @@ static enum jb_status load(struct cell *cell)
         (session->prompt > session->depth ? session->prompt : session->depth) + session->args->gen;
     const uint32_t longest = session->prompt > session->depth ? session->prompt : session->depth;
     const uint32_t chunk = session->args->chunk < longest ? session->args->chunk : longest;
-    if (cell->probe.platform == JB_CPU && !is_modelled(cell) &&
+    if (cell->probe.platform == JB_CPU && !cell_is_modelled(cell) &&
         (cell->backend->caps & JB_CAP_NO_RESULT) == 0) {
-        const enum jb_status status = session_check_memory(session, cell->use, context);
+        const bool is_drawn = jb_model_info(cell->use->model)->path == NULL;
+        const enum jb_status status =
+            jb_check_memory(cell->use->plan, is_drawn, session->max_batch, context,
+                            "lower --batch, --prompt or --gen, or take a smaller --format");
         if (status != JB_OK) {
             return status;
         }
@@ -462,7 +329,7 @@ enum jb_status session_run_backend(struct session *session, const struct jb_back
         status = open_measure(&cell); /* before threads start: counters are inherited */
     }
     if (status == JB_OK) {
-        if (is_modelled(&cell)) {
+        if (cell_is_modelled(&cell)) {
             session_note(session, "%s: execution %s", backend->name,
                          cell.execution == JB_EXECUTE_TIMING ? "timing" : "functional");
         }

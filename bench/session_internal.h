@@ -2,7 +2,8 @@
 #ifndef JB_SESSION_INTERNAL_H
 #define JB_SESSION_INTERNAL_H
 
-/* Shared by session.c (set-up, order, end) and session_cell.c (one backend). */
+/* Shared by session.c (order, end), session_check.c (set-up), session_cell.c (one backend) and
+ * session_row.c (its rows). */
 
 #include <signal.h>
 
@@ -39,6 +40,7 @@ struct session {
     struct jb_progress progress;
     uint32_t n_unavailable, n_failed, n_invalid;
     bool is_interrupted;
+    bool has_noted_format;
     double sampler_share; /* largest CPU share of the sampler thread; NaN = none ran */
 };
 
@@ -52,11 +54,9 @@ void session_note(const struct session *session, const char *fmt, ...) JB_PRINTF
 enum jb_status session_model(struct session *session, enum jb_execution execution,
                              struct model_use **ret_use) JB_MUST_CHECK;
 
-/* Whether a backend in this machine's memory has room for drawn weights, keys and values. Without
- * this the system would end the run, or another program, in the middle.
- * @return NOMEM with what is needed and what is there. */
-enum jb_status session_check_memory(const struct session *session, const struct model_use *use,
-                                    uint32_t context) JB_MUST_CHECK;
+/* Finds the backends, settles sizes and threads, opens the outputs. Nothing is changed before all
+ * is checked. */
+enum jb_status session_prepare(struct session *session) JB_MUST_CHECK;
 
 /* Runs all batches on one backend. Says what went wrong and counts it in the session.
  * @return JB_OK also when the backend is unavailable or failed: others may go on; INVAL or FORMAT
@@ -64,5 +64,31 @@ enum jb_status session_check_memory(const struct session *session, const struct 
  *         INTERRUPTED. */
 enum jb_status session_run_backend(struct session *session,
                                    const struct jb_backend *backend) JB_MUST_CHECK;
+
+/* ---- one backend ---- */
+
+/* One backend while it is open. */
+struct cell {
+    struct session *session;
+    const struct jb_backend *backend;
+    struct jb_probe probe;
+    struct jb_open_args open;
+    struct jb_setting settings[JB_MAX_SETTINGS]; /* those that this backend knows */
+    enum jb_execution execution;
+    struct model_use *use;
+    struct jb_device *device;
+    struct jb_measure *measure;
+    uint32_t batch_index;
+    struct jb_phases *phases;
+    struct jb_row_context row;
+};
+
+bool cell_is_modelled(const struct cell *cell);
+
+/* Identity cells of a batch's rows. */
+void cell_fill_common(struct cell *cell, uint32_t batch, struct jb_record *record);
+/* Writes a row, its ids and its samples, and keeps it for the summary. */
+enum jb_status cell_keep_row(struct cell *cell, enum jb_phase phase,
+                             const struct jb_record *record) JB_MUST_CHECK;
 
 #endif

@@ -393,7 +393,8 @@ static enum jb_status open_shape(const struct jb_shape *shape, const struct jb_m
             set_tensor(&model->tensors[i], &model->specs[i],
                        jb_recipe_dtype(recipe, &model->hp, &model->specs[i]));
         }
-        fill_info(model, jb_format(recipe)->name);
+        fill_info(model, jb_format(main_type(model))->name);
+        model->info.wanted_format = main_type(model) != recipe ? jb_format(recipe)->name : NULL;
     }
     return finish(model, status, ret_model);
 }

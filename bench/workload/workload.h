@@ -41,6 +41,8 @@ struct jb_model_info {
     const char *path; /* NULL for shapes                                                        */
     const char *architecture; /* "llama" "qwen2" "qwen3" "gpt2" "opt"                             */
     const char *format; /* recipe name that the tensors amount to: "q4_0"                         */
+    const char *wanted_format; /* the recipe asked for, where `format` stands in because rows do not
+                                  divide into its blocks; else NULL                               */
     uint64_t n_params, weight_bytes;
     uint32_t max_context;
     const struct jb_vocab *vocab; /* kind NONE for shapes                                         */

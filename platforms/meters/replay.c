@@ -82,6 +82,10 @@ static enum jb_status replay_open(struct jb_meter_state *state, const struct jb_
         return status;
     }
     status = jb_trace_read(path, &state->trace);
+    if (status == JB_E_NODEV || status == JB_E_PERM || status == JB_E_IO) {
+        /* A sensor may be absent; a file that was asked for is there or is an error. */
+        return jb_fail(JB_E_INVAL, "replay: %s", jb_reason());
+    }
     if (status != JB_OK) {
         return status;
     }

@@ -127,7 +127,7 @@ def inputs(model, oracle):
     refused("a folder as text", 2, ["."], *base, "--text", ".")
     refused("logits to a full disk", 1, ["/dev/full"], *base, "--ids", "spaces.ids", "--logits",
             "/dev/full")
-    refused("logits into a missing folder", 1, ["none/l.csv"], *base, "--ids", "spaces.ids",
+    refused("logits into a missing folder", 2, ["none/l.csv"], *base, "--ids", "spaces.ids",
             "--logits", "none/l.csv")
 
 

@@ -119,8 +119,60 @@ def logits_replace_no_input():
             assert file.read() == "5 6\n"
 
 
+def more_threads_than_make_sense_are_refused():
+    for command in (RUN, ["eval", "--model", "tiny", "--ids", "a.ids"], ["op"]):
+        refused(2, ["--threads", "4096", "at most"], *command, "--threads", "4096")
+
+
+def a_misspelt_device_is_refused_with_near_names():
+    for backend in ("cpu", "null", "cpu,refops"):
+        refused(2, ["generic-hots", "generic-host", "list devices"], *RUN, "--backend", backend, "--device",
+                "generic-hots", "--output", os.devnull)
+    refused(2, ["/no/such.yaml"], *RUN, "--device", "/no/such.yaml", "--output", os.devnull)
+    refused(2, ["generic-hots", "generic-host"], "eval", "--model", "tiny", "--ids", "a.ids", "--device", "generic-hots")
+    # a device that is there, but none of this backend's
+    done = jb(*RUN, "--backend", "cpu", "--device", "h100-sxm", "--output", os.devnull)
+    assert done.returncode == 3, (done.returncode, done.stderr)
+
+
+def a_trace_that_is_not_there_is_refused():
+    for path in ("/missing.csv", "/missing.csv,repeat"):
+        refused(2, ["/missing.csv"], *RUN[:RUN.index("--meter")], "--meter", f"replay:{path}", "--quiet", "--output",
+                os.devnull)
+
+
+def a_missing_folder_is_found_before_any_work():
+    path = "/no/such/folder/a.csv"
+    # the model's name is wrong too: its error would come first if the model were opened first
+    for option in ("--output", "--trace"):
+        refused(2, [option, path, "'/no/such/folder'"], "run", "--backend", "null", "--model", "no-model", option, path)
+    refused(2, ["--logits", path, "'/no/such/folder'"], "eval", "--model", "no-model", "--ids", "a.ids", "--logits", path)
+    with tempfile.NamedTemporaryFile() as file:
+        refused(2, [file.name], "run", "--backend", "null", "--model", "no-model", "--output", file.name + "/a.csv")
+
+
+def eval_refuses_what_cannot_fit():
+    with tempfile.TemporaryDirectory() as folder:
+        ids = os.path.join(folder, "a.ids")
+        with open(ids, "w", encoding="utf-8") as file:
+            file.write("5 6 7\n")
+        for backend in ("cpu", "refops"):
+            refused(1, ["`opt-66b` needs", "GiB for weights", "GiB are free"], "eval", "--model", "opt-66b", "--format",
+                    "f32", "--ids", ids, "--backend", backend)
+
+
+def a_meter_is_named_once_in_a_note():
+    quiet = RUN.index("--meter")
+    done = jb(*RUN[:quiet], "--backend", "null", "--meter", "powercap,hwmon,nvml,perf", "--output", os.devnull)
+    assert done.returncode == 0, done.stderr
+    for name in ("powercap", "hwmon", "nvml", "perf"):
+        assert f"{name}: {name}:" not in done.stderr, done.stderr
+
+
 run_tests([logits_replace_no_input, a_summary_replaces_no_raw_rows, a_figure_kind_is_named_in_the_error,
            a_conversion_that_falls_back_says_so, an_unknown_simd_level_is_refused, a_batch_is_named_once, an_empty_meter_list_is_refused,
            a_kind_of_list_is_named_in_the_error, an_unknown_setting_points_to_the_list,
            one_error_is_one_line_even_without_meters, a_trace_replaces_nothing_but_a_trace,
-           what_cannot_fit_is_refused_before_it_fills_the_memory])
+           what_cannot_fit_is_refused_before_it_fills_the_memory, more_threads_than_make_sense_are_refused,
+           a_misspelt_device_is_refused_with_near_names, a_trace_that_is_not_there_is_refused,
+           a_missing_folder_is_found_before_any_work, eval_refuses_what_cannot_fit, a_meter_is_named_once_in_a_note])

@@ -207,7 +207,7 @@ static void test_probe_says_what_it_is(void **state)
     assert_int_equal(meter->probe(&(struct jb_meter_args){.arg = arg}, &probe), JB_OK);
     assert_non_null(strstr(probe.what, "2 domains, 4 s, repeated"));
     (void)remove(path);
-    assert_int_equal(meter->probe(&(struct jb_meter_args){.arg = arg}, &probe), JB_E_NODEV);
+    assert_int_equal(meter->probe(&(struct jb_meter_args){.arg = arg}, &probe), JB_E_INVAL);
     assert_non_null(strstr(jb_reason(), path));
     assert_int_equal(meter->probe(&(struct jb_meter_args){0}, &probe), JB_E_INVAL);
     assert_non_null(strstr(jb_reason(), "replay:"));

@@ -66,7 +66,13 @@ static void test_every_shape_and_recipe_has_a_plan(void **state)
             assert_null(plan->weights);
             assert_int_equal(plan->programs[0].n_cuts, shape->n_layers + 3);
             assert_int_equal(info->weight_bytes, jb_plan_weight_bytes(plan));
-            assert_string_equal(info->format, jb_recipe_at(r)->name);
+            /* rows of 576 and of 1600 do not divide into blocks of 256 */
+            const bool is_divisible =
+                shape->dim % 256 == 0 || (strcmp(jb_recipe_at(r)->name, "q4_k") != 0 &&
+                                          strcmp(jb_recipe_at(r)->name, "q6_k") != 0);
+            assert_int_equal(info->wanted_format == NULL, is_divisible);
+            assert_string_equal(is_divisible ? info->format : info->wanted_format,
+                                jb_recipe_at(r)->name);
             jb_plan_free(plan);
             jb_model_close(model);
         }
