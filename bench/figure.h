@@ -115,6 +115,12 @@ enum jb_status jb_figure_draw(const struct jb_figure *figure, const char *path,
                               bool keeps_data) JB_MUST_CHECK;
 
 /* Shared by the files above. */
+struct jb_figure_paths {
+    const char *plots, *terminal, *output, *data; /* folder of scripts; svg, png or pdf; files */
+};
+enum jb_status jb_figure_settings(const struct jb_figure *figure,
+                                  const struct jb_figure_paths *paths,
+                                  const char *path) JB_MUST_CHECK;
 struct jb_legend *jb_figure_legend(struct jb_figure *figure, const char *text);
 void jb_figure_words(struct jb_figure *figure, const struct jb_group *const *groups,
                      bool has_labels, bool skips_phase);

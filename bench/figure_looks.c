@@ -53,12 +53,25 @@ uint32_t jb_platform_colour(const char *platform)
     return JB_LOOK_GREY;
 }
 
-uint32_t jb_tint(uint32_t colour, double share)
+static uint32_t mix(uint32_t colour, double with, double share)
 {
-    uint32_t tint = 0;
+    uint32_t mixed = 0;
     for (int shift = 0; shift <= 16; shift += 8) {
         const double part = (double)(colour >> shift & 0xFFu);
-        tint |= (uint32_t)lround(255.0 + share * (part - 255.0)) << shift;
+        mixed |= (uint32_t)lround(with + share * (part - with)) << shift;
     }
-    return tint;
+    return mixed;
+}
+
+uint32_t jb_shade(uint32_t colour, size_t n)
+{
+    static const double shares[JB_N_SHADES / 2] = {1.0, 0.65, 0.4};
+    n %= JB_N_SHADES;
+    return n % 2 == 1 ? mix(colour, 0.0, 0.8 * shares[n / 2] - 0.15)
+                      : mix(colour, 255.0, shares[n / 2]);
+}
+
+uint32_t jb_tint(uint32_t colour, double share)
+{
+    return mix(colour, 255.0, share);
 }

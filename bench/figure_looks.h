@@ -45,6 +45,10 @@ extern "C" {
 size_t jb_method_look(const char *method_class);
 size_t jb_class_look_of(const char *evidence_class);
 uint32_t jb_platform_colour(const char *platform);
+/* The n-th of several things that share a colour: the colour itself, then darker and lighter ones
+ * by turns; they repeat after JB_N_SHADES. */
+#define JB_N_SHADES 6
+uint32_t jb_shade(uint32_t colour, size_t n);
 /* Mixed with white: share 1 = the colour itself, 0 = white. */
 uint32_t jb_tint(uint32_t colour, double share);
 

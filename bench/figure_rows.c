@@ -102,6 +102,13 @@ static void dress(struct jb_mark *mark, const struct jb_record *key, const struc
     mark->inner = jb_class_looks[evidence].inner;
     mark->inner_size = jb_class_looks[evidence].inner_size;
     mark->size = key->batch > 1 ? BATCHED_SIZE : JB_MARK_SIZE;
+    mark->method = jb_method_looks[jb_method_look(key->method_class)].name;
+    mark->evidence = jb_class_looks[evidence].name;
+    for (size_t p = 0; p < JB_N_PLATFORM_LOOKS; p++) {
+        if (strcmp(jb_platform_looks[p].name, key->platform) == 0) {
+            mark->platform = jb_platform_looks[p].name;
+        }
+    }
 }
 
 static void bound(const struct jb_interval *of, double *ret_low, double *ret_high)
@@ -192,6 +199,51 @@ static void add_platforms(struct jb_figure *figure, const struct choice *choice)
     }
 }
 
+static bool is_same_backend(const struct jb_group *a, const struct jb_group *b)
+{
+    return strcmp(a->key.platform, b->key.platform) == 0 &&
+           strcmp(a->key.backend, b->key.backend) == 0;
+}
+
+/* Where nothing else on a figure tells them apart, backends of one platform have shades of its
+ * colour, in the order of the rows. */
+static uint32_t backend_colour(const struct choice *choice, uint64_t i)
+{
+    const struct jb_group *group = choice->groups[i];
+    size_t n_before = 0;
+    for (uint64_t k = 0; k < i && !is_same_backend(choice->groups[k], group); k++) {
+        uint64_t first = 0;
+        while (!is_same_backend(choice->groups[first], choice->groups[k])) {
+            first++;
+        }
+        n_before += first == k && platform_of(choice, k) == platform_of(choice, i) ? 1 : 0;
+    }
+    return jb_shade(jb_platform_colour(group->key.platform), n_before);
+}
+
+static void add_backends(struct jb_figure *figure, const struct choice *choice)
+{
+    add_heading(figure, "Platform: backend");
+    for (size_t p = 0; p <= JB_N_PLATFORM_LOOKS; p++) {
+        for (uint64_t i = 0; i < choice->n; i++) {
+            uint64_t first = 0;
+            while (!is_same_backend(choice->groups[first], choice->groups[i])) {
+                first++;
+            }
+            if (first < i || platform_of(choice, i) != p) {
+                continue;
+            }
+            char text[64];
+            (void)snprintf(text, sizeof text, "%s: %.20s",
+                           p < JB_N_PLATFORM_LOOKS ? jb_platform_looks[p].title : "other",
+                           choice->groups[i]->key.backend);
+            struct jb_legend *entry = jb_figure_legend(figure, text);
+            entry->shape = 7;
+            entry->colour = backend_colour(choice, i);
+        }
+    }
+}
+
 static void add_shapes(struct jb_figure *figure, const struct choice *choice)
 {
     if (choice->is_phases) {
@@ -262,6 +314,7 @@ static void fill_scatter(struct jb_figure *figure, const struct choice *choice)
         const struct jb_group *group = choice->groups[i];
         struct jb_mark *mark = &figure->marks[i];
         dress(mark, &group->key, &jb_method_looks[method_of(choice, i)], evidence_of(choice, i));
+        mark->colour = backend_colour(choice, i);
         mark->x = group->power_w.median;
         mark->y = group->tokens_per_s.median;
         bound(&group->power_w, &mark->x_low, &mark->x_high);
@@ -355,7 +408,11 @@ static enum jb_status build(struct jb_figure *figure, struct choice *choice,
     figure->n_under = 2;
     const bool is_scatter = strcmp(figure->kind, "power-throughput") == 0;
     jb_figure_words(figure, choice->groups, !is_scatter, choice->is_phases);
-    add_platforms(figure, choice);
+    if (is_scatter) {
+        add_backends(figure, choice);
+    } else {
+        add_platforms(figure, choice);
+    }
     add_shapes(figure, choice);
     add_classes(figure, choice);
     if (is_scatter) {

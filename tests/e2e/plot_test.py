@@ -141,6 +141,28 @@ def evidence_classes_look_different(folder):
 
 
 @case
+def the_legend_names_backends(folder):
+    table, figure = os.path.join(folder, "t.csv"), os.path.join(folder, "a.svg")
+    with open(fixture("platforms.csv"), encoding="utf-8") as whole, open(table, "w", encoding="utf-8") as part:
+        lines = whole.read().splitlines(keepends=True)
+        # one more backend of a platform that is there already
+        part.writelines(lines + [line.replace(",cpu,cpu,", ",refops,cpu,") for line in lines if ",cpu,cpu," in line])
+    assert plot("power-throughput", table, "-o", figure).returncode == 0
+    words = {text.text for text in ElementTree.parse(figure).iter(SVG + "tspan")} | {
+        text.text for text in ElementTree.parse(figure).iter(SVG + "text")}
+    for entry in ("CPU: cpu", "CPU: refops", "GPU: cuda", "FPGA: fpga_sim", "ASIC: asic_sim", "PIM: pim_sim"):
+        assert any(word and entry in word for word in words), (entry, words)
+    colours, evidence = {}, set()
+    for group in marks_of(figure):
+        backend = group.find(SVG + "title").text.split(",")[0]
+        colours.setdefault(backend, set()).add(group.find(SVG + "use").get("color").replace(" ", ""))
+        evidence.add(group.get("data-evidence"))
+    assert all(len(one) == 1 for one in colours.values()), colours
+    assert len(set.union(*colours.values())) == len(colours) == 6, colours
+    assert evidence == {"measured", "simulated", "modelled", "nameplate"}, evidence
+
+
+@case
 def same_input_gives_same_bytes(folder):
     for ending in ("svg", "pdf", "png"):
         texts = []
