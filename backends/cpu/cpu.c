@@ -2,6 +2,7 @@
 /* The CPU backend: weights used in place as mapped, kernels by SIMD level, one pool of pinned
  * threads. load() takes all memory; what step() touches is in exec.c. */
 #include "backends/cpu/exec.h"
+#include "backends/cpu/exercise.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,8 @@ struct block {
 
 struct jb_device {
     struct jb_cpu_exec exec;
-    struct block *blocks; /* (n_blocks,) */
+    struct jb_cpu_arena arena; /* of exercise() */
+    struct block *blocks;      /* (n_blocks,) */
     uint32_t n_blocks;
 };
 
@@ -333,6 +335,12 @@ static enum jb_status cpu_step(struct jb_device *dev, const struct jb_step *step
     return status;
 }
 
+static enum jb_status cpu_exercise(struct jb_device *dev, const struct jb_exercise *what,
+                                   struct jb_op_detail *ret_detail)
+{
+    return jb_cpu_exercise(dev->exec.pool, dev->exec.kernels->level, &dev->arena, what, ret_detail);
+}
+
 static enum jb_status cpu_reset(struct jb_device *dev)
 {
     memset(dev->exec.held, 0, dev->exec.load.max_seqs * sizeof(*dev->exec.held));
@@ -348,6 +356,7 @@ static void cpu_close(struct jb_device *dev)
         }
     }
     jb_pool_free(dev->exec.pool);
+    jb_cpu_arena_free(&dev->arena);
     for (uint32_t i = 0; i < dev->n_blocks; i++) {
         jb_pages_free(dev->blocks[i].data, dev->blocks[i].size);
     }
@@ -364,6 +373,7 @@ const struct jb_backend jb_backend_cpu = {
     .open = cpu_open,
     .load = cpu_load,
     .step = cpu_step,
+    .exercise = cpu_exercise,
     .reset = cpu_reset,
     .close = cpu_close,
 };

@@ -103,6 +103,13 @@ def a_real_device_is_timed():
     assert int(r["macs"]) == 2 * 2 * 4 * 32 * 601
 
 
+def a_real_stream_moves_what_it_says():
+    for pattern in (["sequential"], ["random"], ["strided", "--stride", "4096"]):
+        r = row_of("--backend", "cpu", "--op", "stream", "--bytes", "3MiB", "--pattern", *pattern, *REAL)
+        assert (r["bytes"], r["macs"], r["cycles"]) == (str(3 << 20), "0", "")
+        assert 0 < float(r["time_s"]) < 1
+
+
 def a_row_is_appended_to_rows_of_the_same_columns():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "ops.csv")
@@ -153,5 +160,6 @@ def devices_are_listed_value_by_value():
 
 run_tests([a_simulated_gemv_is_seen_from_the_inside, timing_and_functional_give_the_same_row,
            a_value_of_the_device_file_can_be_set, attention_reads_the_whole_cache, a_stream_has_its_pattern,
-           a_real_device_is_timed, a_row_is_appended_to_rows_of_the_same_columns, what_is_wrong_is_one_line,
+           a_real_device_is_timed, a_real_stream_moves_what_it_says,
+           a_row_is_appended_to_rows_of_the_same_columns, what_is_wrong_is_one_line,
            devices_are_listed_value_by_value])
