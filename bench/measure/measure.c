@@ -184,9 +184,12 @@ void jb_measure_trace(struct jb_measure *measure,
         const struct track *track = &measure->tracks[t];
         for (uint64_t i = 0; i < track->n; i++) {
             for (uint32_t d = 0; d < track->n_domains; d++) {
-                if (track->domains[d].quantity != JB_QUANTITY_COUNT) {
-                    fn(ctx, track->meter->name, &track->domains[d], track->times_s[i],
-                       track->values[i * track->n_domains + d]);
+                const double value = track->values[i * track->n_domains + d];
+                const enum jb_quantity quantity = track->domains[d].quantity;
+                /* counters may be left out between the edges; a power that is missing is told */
+                if (quantity != JB_QUANTITY_COUNT &&
+                    !(quantity == JB_QUANTITY_ENERGY && jb_is_missing(value))) {
+                    fn(ctx, track->meter->name, &track->domains[d], track->times_s[i], value);
                 }
             }
         }

@@ -3,8 +3,9 @@
  *
  * One lock covers meters and buffers, so that a meter is used by one thread at a time. Counters
  * are read at the same rate although only their edges are used: whoever unrolls a wrap must see
- * the counter at least once a wrap (rule R13). Samples of a stretch fill a buffer of fixed size;
- * what does not fit is counted, never dropped in silence (rule R12). */
+ * the counter at least once a wrap (rule R13); those that do not wrap may be left out (sample()).
+ * Samples of a stretch fill a buffer of fixed size; what does not fit is counted, never dropped in
+ * silence (rule R12). */
 #include "bench/measure/internal.h"
 
 #include "platforms/os/os.h"
@@ -33,7 +34,9 @@ void jb_measure_sample(struct jb_measure *measure)
         if (!track->is_sampled || track->is_gone) {
             continue;
         }
-        if (track->meter->read(track->state, &reading) != JB_OK) {
+        const struct jb_meter *meter = track->meter;
+        if ((meter->sample != NULL ? meter->sample : meter->read)(track->state, &reading) !=
+            JB_OK) {
             track->is_gone = true;
         } else if (measure->is_recording) {
             keep_sample(measure, track, &reading);

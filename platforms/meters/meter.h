@@ -6,7 +6,8 @@
  *
  * probe (any time) ; open -> read* -> close. After a failed open() nothing is held. All calls on
  * one meter come from one thread at a time; two different meters may be read by two threads.
- * read() allocates nothing and takes well under a millisecond; its cost is measured and stated. */
+ * read() allocates nothing. A meter with a source that takes a millisecond or more to answer leaves
+ * that source out in sample(), so that sampling does not load the machine that is measured. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -82,6 +83,9 @@ struct jb_meter {
     uint32_t (*domains)(const struct jb_meter_state *state, const struct jb_domain **ret_domains);
     /* @return JB_OK also when single domains are NaN; DEVICE when the source is gone. */
     enum jb_status (*read)(struct jb_meter_state *state, struct jb_reading *ret_reading);
+    /* The same between the edges of a window, without cumulative energy that is slow to read and
+     * cannot wrap there: those values are NaN. NULL = read() serves. */
+    enum jb_status (*sample)(struct jb_meter_state *state, struct jb_reading *ret_reading);
     void (*close)(struct jb_meter_state *state);
 };
 

@@ -123,6 +123,7 @@ int nvmlDeviceGetName(void *card, char *name, unsigned int size)
 int nvmlDeviceGetTotalEnergyConsumption(void *card, unsigned long long *mj)
 {
     const struct fake_nvml_card *c = card;
+    fake.n_energy_reads++;
     *mj = c->energy_mj;
     return c->all_code != 0 ? c->all_code : c->energy_code;
 }

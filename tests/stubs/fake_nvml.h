@@ -20,7 +20,7 @@ struct fake_nvml_card {
 
 struct fake_nvml {
     int init_code;
-    int n_inits, n_shutdowns;
+    int n_inits, n_shutdowns, n_energy_reads;
     struct fake_nvml_card cards[FAKE_NVML_CARDS];
 };
 

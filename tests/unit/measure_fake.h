@@ -20,7 +20,8 @@ struct fake_meter {
     double tick_s;    /* ENERGY moves in steps of this length; 0 = smoothly            */
     double dies_at_s; /* read() fails from here on; 0 = never                          */
     enum jb_status probe_status;
-    uint32_t n_open, n_close;
+    bool has_slow_counter; /* sample() leaves ENERGY out */
+    uint32_t n_open, n_close, n_read, n_sample;
 };
 
 static double fake_now_s;
@@ -88,6 +89,18 @@ static inline enum jb_status fake_read(struct fake_meter *fake, struct jb_readin
     return JB_OK;
 }
 
+static inline enum jb_status fake_take_sample(struct fake_meter *fake,
+                                              struct jb_reading *ret_reading)
+{
+    const enum jb_status status = fake_read(fake, ret_reading);
+    for (uint32_t d = 0; fake->has_slow_counter && status == JB_OK && d < fake->n_domains; d++) {
+        if (fake->domains[d].quantity == JB_QUANTITY_ENERGY) {
+            ret_reading->values[d] = NAN;
+        }
+    }
+    return status;
+}
+
 static inline enum jb_status fake_probe(const struct fake_meter *fake,
                                         struct jb_meter_probe *ret_probe)
 {
@@ -124,7 +137,15 @@ static inline enum jb_status fake_probe(const struct fake_meter *fake,
                                         struct jb_reading *ret_reading)                            \
     {                                                                                              \
         (void)state;                                                                               \
+        fake_##letter.n_read++;                                                                    \
         return fake_read(&fake_##letter, ret_reading);                                             \
+    }                                                                                              \
+    static enum jb_status sample_##letter(struct jb_meter_state *state,                            \
+                                          struct jb_reading *ret_reading)                          \
+    {                                                                                              \
+        (void)state;                                                                               \
+        fake_##letter.n_sample++;                                                                  \
+        return fake_take_sample(&fake_##letter, ret_reading);                                      \
     }                                                                                              \
     static void close_##letter(struct jb_meter_state *state)                                       \
     {                                                                                              \
@@ -138,6 +159,7 @@ static inline enum jb_status fake_probe(const struct fake_meter *fake,
                                                    .open = open_##letter,                          \
                                                    .domains = domains_##letter,                    \
                                                    .read = read_##letter,                          \
+                                                   .sample = sample_##letter,                      \
                                                    .close = close_##letter};
 
 FAKE_METER(a, true)

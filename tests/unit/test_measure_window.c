@@ -238,6 +238,16 @@ static void test_short_windows_give_no_energy(void **state)
     close_all(measure);
 }
 
+static void count_values(void *ctx, const char *meter, const struct jb_domain *domain,
+                         double time_s, double value)
+{
+    uint32_t *n = ctx;
+    (void)meter;
+    (void)time_s;
+    assert_false(jb_is_missing(value));
+    *n += domain->quantity == JB_QUANTITY_ENERGY ? 1 : 0;
+}
+
 static void test_gaps_losses_and_missing_edges_have_reasons(void **state)
 {
     (void)state;
@@ -263,6 +273,22 @@ static void test_gaps_losses_and_missing_edges_have_reasons(void **state)
     const struct jb_window window = run_window(measure, 2);
     assert_string_equal(window.energy.reason, "samples-lost");
     assert_true(window.n_lost > 0);
+    close_all(measure);
+}
+
+static void test_slow_counters_are_read_at_edges_alone(void **state)
+{
+    (void)state;
+    fake_a.has_slow_counter = true;
+    struct jb_measure *measure = open_list("a");
+    const uint32_t n_before = fake_a.n_read;
+    const struct jb_window window = run_window(measure, 2);
+    assert_near(window.energy.energy_j, 200);
+    assert_int_equal(fake_a.n_read, n_before + 2);
+    assert_true(fake_a.n_sample > 10);
+    uint32_t n_kept = 0;
+    jb_measure_trace(measure, count_values, &n_kept);
+    assert_int_equal(n_kept, 2); /* samples without a value are no samples of the counter */
     close_all(measure);
 }
 
@@ -451,6 +477,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_stuck_part_voids_the_total, reset),
         cmocka_unit_test_setup(test_short_windows_give_no_energy, reset),
         cmocka_unit_test_setup(test_gaps_losses_and_missing_edges_have_reasons, reset),
+        cmocka_unit_test_setup(test_slow_counters_are_read_at_edges_alone, reset),
         cmocka_unit_test_setup(test_long_windows_need_the_sampler, reset),
         cmocka_unit_test_setup(test_a_meter_that_dies_costs_its_number_only, reset),
         cmocka_unit_test_setup(test_other_scopes_are_not_ours, reset),

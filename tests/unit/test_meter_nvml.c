@@ -170,6 +170,27 @@ static void test_faults_while_reading(void **state)
     rig_close(&rig);
 }
 
+static void test_samples_leave_the_slow_counter_alone(void **state)
+{
+    (void)state;
+    struct meter_rig rig;
+    struct jb_reading reading;
+    assert_int_equal(open_cards(&rig, "0", NULL), JB_OK);
+    const int n_before = fake->n_energy_reads;
+    assert_non_null(rig.meter->sample);
+    assert_int_equal(rig.meter->sample(rig.state, &reading), JB_OK);
+    assert_int_equal(fake->n_energy_reads, n_before);
+    assert_true(jb_is_missing(reading.values[rig_domain(&rig, "gpu-0/energy")]));
+    assert_true(reading.values[rig_domain(&rig, "gpu-0/power")] == 300);
+    fake->cards[0].energy_mj += 500;
+    assert_int_equal(rig.meter->read(rig.state, &reading), JB_OK);
+    assert_int_equal(fake->n_energy_reads, n_before + 1);
+    assert_true(reading.values[rig_domain(&rig, "gpu-0/energy")] == 0.5);
+    fake->cards[0].all_code = 15;
+    assert_int_equal(rig.meter->sample(rig.state, &reading), JB_E_DEVICE);
+    rig_close(&rig);
+}
+
 static void test_absent_library(void **state)
 {
     (void)state;
@@ -196,6 +217,7 @@ int main(void)
         cmocka_unit_test_setup(test_cards_are_picked, renew),
         cmocka_unit_test_setup(test_refusals, renew),
         cmocka_unit_test_setup(test_faults_while_reading, renew),
+        cmocka_unit_test_setup(test_samples_leave_the_slow_counter_alone, renew),
         cmocka_unit_test_setup(test_absent_library, renew),
         cmocka_unit_test_setup(test_probe_names_the_card, renew),
     };
