@@ -440,7 +440,7 @@ static uint32_t nvml_domains(const struct jb_meter_state *state,
 static enum jb_status read_sources(struct jb_meter_state *state, bool with_energy,
                                    struct jb_reading *ret_reading)
 {
-    double values[JB_METER_MAX_DOMAINS];
+    double values[JB_METER_MAX_DOMAINS] = {0};
     uint32_t n_read = 0;
     int code = NVML_OK;
     int last_error = NVML_OK;
