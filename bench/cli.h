@@ -33,6 +33,7 @@ int jb_cmd_plot(int argc, char **argv);
 int jb_cmd_eval(int argc, char **argv);
 int jb_cmd_import(int argc, char **argv);
 int jb_cmd_audit(int argc, char **argv);
+int jb_cmd_report(int argc, char **argv);
 int jb_cmd_survey(int argc, char **argv);
 int jb_cmd_synth(int argc, char **argv);
 int jb_cmd_op(int argc, char **argv);

@@ -35,6 +35,7 @@ struct jb_mark {
 };
 
 struct jb_legend {
+    double x, y; /* points from the lower left; 0, 0 = in one list right of the plot area */
     char text[96];
     bool is_heading;
     int shape, inner;
@@ -71,6 +72,7 @@ struct jb_figure {
     char subtitle[256];
     bool is_x_log;
     double x_min, x_max, y_min, y_max;
+    double text_size;                /* points of the largest text; 0 = 12      */
     double width, height;            /* points                                  */
     double left, right, bottom, top; /* edges of the plot area, points from the lower left */
     double line_angle;               /* degrees, of the labels at the guides    */
@@ -129,6 +131,9 @@ void jb_figure_decades(double *from, double *to);
 /* Frame, axes and diagonals (10^from to 10^to tokens/J) around the marks that are there: at least
  * 1 to 1000 W and 1 to 10000 tokens/s. */
 void jb_figure_scatter(struct jb_figure *figure, int from_decade, int to_decade);
+/* The same for one column of a two-column paper: 3.3 in wide, text of 8 pt, the legend below. Marks
+ * must be complete; what jb_figure_scatter() did is undone. */
+void jb_figure_scatter_column(struct jb_figure *figure, int from_decade, int to_decade);
 /* The next round number, two digits at most, not below value (> 0). */
 double jb_figure_round_up(double value);
 

@@ -68,6 +68,28 @@ static void put_number(struct text *text, const char *name, double value)
 
 /* ---- what the script is told ---- */
 
+/* Where each entry stands: its sign, and its words, as fractions of the canvas. */
+static void put_legend_places(struct text *text, const struct jb_figure *figure)
+{
+    for (int what = 0; what < 3; what++) {
+        double y = figure->top - 6.0;
+        put(text, "'\nLEGEND_%s='", what == 0 ? "Y" : what == 1 ? "X" : "TEXT_X");
+        for (uint32_t i = 0; i < figure->n_legend; i++) {
+            const struct jb_legend *entry = &figure->legend[i];
+            const bool is_placed = entry->x > 0.0;
+            y -= i > 0 && entry->is_heading ? 8.0 : 0.0;
+            const double sign_x = is_placed ? entry->x : figure->right + 24.0;
+            const double words_x = is_placed ? entry->x + (entry->is_heading ? -5.0 : 9.0)
+                                             : figure->right + (entry->is_heading ? 18.0 : 38.0);
+            put(text, " %.6f",
+                what == 0   ? (is_placed ? entry->y : y) / figure->height
+                : what == 1 ? sign_x / figure->width
+                            : words_x / figure->width);
+            y -= 16.0;
+        }
+    }
+}
+
 static void put_legend(struct text *text, const struct jb_figure *figure)
 {
     put(text, "LEGEND_TEXT='");
@@ -78,13 +100,7 @@ static void put_legend(struct text *text, const struct jb_figure *figure)
     for (uint32_t i = 0; i < figure->n_legend; i++) {
         put(text, " %d", figure->legend[i].is_heading ? 1 : 0);
     }
-    put(text, "'\nLEGEND_Y='");
-    double y = figure->top - 6.0;
-    for (uint32_t i = 0; i < figure->n_legend; i++) {
-        y -= i > 0 && figure->legend[i].is_heading ? 8.0 : 0.0;
-        put(text, " %.6f", y / figure->height);
-        y -= 16.0;
-    }
+    put_legend_places(text, figure);
     put(text, "'\nLEGEND_SHAPE='");
     for (uint32_t i = 0; i < figure->n_legend; i++) {
         put(text, " %d", figure->legend[i].shape);
@@ -106,9 +122,6 @@ static void put_legend(struct text *text, const struct jb_figure *figure)
         put(text, " #%06x", (unsigned)figure->legend[i].colour);
     }
     put(text, "'\n");
-    put_number(text, "LEGEND_X", (figure->right + 24.0) / figure->width);
-    put_number(text, "LEGEND_TEXT_X", (figure->right + 38.0) / figure->width);
-    put_number(text, "LEGEND_HEADING_X", (figure->right + 18.0) / figure->width);
 }
 
 /* Labels of the rows, from the top; those of marks that share a row are the same. */
@@ -208,8 +221,11 @@ static void put_settings(struct text *text, const struct jb_figure *figure,
     put_number(text, "BOTTOM", figure->bottom / figure->height);
     put_number(text, "TOP", figure->top / figure->height);
     put_number(text, "X_TITLE_X", 0.5 * (figure->left + figure->right) / figure->width);
-    put_number(text, "X_TITLE_Y", (figure->bottom - 43.0) / figure->height);
-    put_number(text, "Y_TITLE_X", (figure->left - 52.0) / figure->width);
+    const double scale = figure->text_size > 0.0 ? figure->text_size / 12.0 : 1.0;
+    put(text, "TEXT_SIZE='%.4g'\nNOTE_SIZE='%.4g'\nSMALL_SIZE='%.4g'\nGUIDE_SIZE='%.4g'\n",
+        12.0 * scale, 11.0 * scale, 10.0 * scale, 9.5 * scale);
+    put_number(text, "X_TITLE_Y", (figure->bottom - (scale < 1.0 ? 34.0 : 43.0)) / figure->height);
+    put_number(text, "Y_TITLE_X", (figure->left - (scale < 1.0 ? 48.0 : 52.0)) / figure->width);
     put_number(text, "Y_TITLE_Y", 0.5 * (figure->bottom + figure->top) / figure->height);
     put_number(text, "SUBTITLE_Y", (figure->top + 14.0) / figure->height);
     put_number(text, "X_MIN", figure->x_min);

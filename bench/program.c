@@ -19,6 +19,8 @@ static const struct jb_command commands[] = {
     {"survey", "Redraw a published comparison of hardware, with our own rows on it", jb_cmd_survey},
     {"audit", "Check tables of results: arithmetic, physics, duplicates, conflicts", jb_cmd_audit},
     {"import", "Turn result files of other tools into rows of ours", jb_cmd_import},
+    {"report", "Write a folder of results as one page, and tables and figures for a paper",
+     jb_cmd_report},
     {"eval", "Mean negative log likelihood of a text or of token ids", jb_cmd_eval},
     {"synth", "Write a GGUF file: a named shape with seeded weights, or another file converted",
      jb_cmd_synth},

@@ -103,6 +103,11 @@ void jb_point_words(const struct jb_point *point, char *ret_text, size_t size);
 /* The set as one look: the method if it is one, else "several" or "none". */
 size_t jb_point_method_look(const struct jb_point *point);
 
+/* The cells of a points table as what they stand for: methods of a published point
+ * ("quantization;sparsity") or of ours ("quant:w4+spec:ngram"), and the evidence class. */
+uint32_t jb_survey_methods(const char *text, bool is_own);
+enum jb_class jb_survey_class(const char *text);
+
 /* The edge target of the survey: tokens/J for real-time control on a battery (its section on
  * trends); and the watts up to which a device counts as an edge device here. */
 #define JB_EDGE_TOKENS_PER_J 10.0

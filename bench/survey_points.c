@@ -48,6 +48,28 @@ static uint32_t methods_of_classes(const char *classes)
     return set;
 }
 
+uint32_t jb_survey_methods(const char *text, bool is_own)
+{
+    uint32_t set = 0;
+    while (*text != '\0') {
+        const size_t size = strcspn(text, is_own ? "+" : ";"),
+                     name = strcspn(text, is_own ? ":+" : ";");
+        char word[32] = "";
+        memcpy(word, text, name < sizeof word ? name : sizeof word - 1);
+        for (int m = 0; !is_own && m < JB_N_PUB_METHODS; m++) {
+            set |= strcmp(jb_pub_method_name((enum jb_pub_method)m), word) == 0 ? 1u << m : 0;
+        }
+        set |= is_own ? methods_of_classes(word) : 0;
+        text += size + (text[size] == '\0' ? 0 : 1);
+    }
+    return set;
+}
+
+enum jb_class jb_survey_class(const char *text)
+{
+    return (enum jb_class)jb_class_look_of(text);
+}
+
 /* @return false if the group is not a point of ours. */
 static bool point_of_group(const struct jb_group *group, struct jb_point *ret_point)
 {

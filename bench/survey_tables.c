@@ -131,15 +131,23 @@ static void put_point(FILE *out, const struct jb_point *point)
     put_number(out, point->tokens_per_j);
     put_text(out, jb_class_name(point->evidence));
     put_text(out, point->is_imported ? "imported" : point->is_own ? "own" : "published");
-    jb_csv_put(out, point->source);
-    (void)fputc('\n', out);
+    put_text(out, point->source);
+    const struct jb_interval *intervals[] = {&point->power, &point->speed, &point->efficiency};
+    for (size_t i = 0; i < 3; i++) {
+        const bool is_known = point->is_own && intervals[i]->low > 0.0;
+        put_number(out, is_known ? intervals[i]->low : jb_missing());
+        char text[JB_NUMBER_MAX];
+        jb_real_print(is_known ? intervals[i]->high : jb_missing(), text);
+        (void)fprintf(out, "%s%s", text, i < 2 ? "," : "\n");
+    }
 }
 
 void jb_survey_print_points(FILE *out, const struct jb_points *points,
                             const struct jb_point_choice *choice)
 {
     (void)fputs("work,platform,method,device,model,precision,batch,power_w,power_kind,"
-                "tokens_per_s,tokens_per_j,evidence,origin,source\n",
+                "tokens_per_s,tokens_per_j,evidence,origin,source,power_w_low,power_w_high,"
+                "tokens_per_s_low,tokens_per_s_high,tokens_per_j_low,tokens_per_j_high\n",
                 out);
     for (uint64_t i = 0; i < points->n; i++) {
         if (jb_point_is_chosen(&points->at[i], choice)) {

@@ -11,7 +11,7 @@ set label 3 'Throughput (tokens/s)' at screen Y_TITLE_X, Y_TITLE_Y center rotate
 
 do for [i = 1:words(LINE_TEXT)] {
     set arrow i from real(word(LINES, 6 * i - 5)), real(word(LINES, 6 * i - 4)) to real(word(LINES, 6 * i - 3)), real(word(LINES, 6 * i - 2)) nohead back lc rgb GUIDE lw 0.8 dt (6, 4)
-    set label 400 + i word(LINE_TEXT, i) at real(word(LINES, 6 * i - 1)), real(word(LINES, 6 * i)) right rotate by LINE_ANGLE textcolor rgb '#7f7f7f' font FONT.',9.5' back
+    set label 400 + i word(LINE_TEXT, i) at real(word(LINES, 6 * i - 1)), real(word(LINES, 6 * i)) right rotate by LINE_ANGLE textcolor rgb '#7f7f7f' font FONT.','.GUIDE_SIZE back
 }
 
 plot DATA using 'x':'y':'x_low':'x_high':'y_low':'y_high':'colour' with xyerrorbars pt 0 lw 0.8 lc rgb variable, \

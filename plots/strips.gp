@@ -23,7 +23,7 @@ do for [i = 1:words(LINE_TEXT)] {
     } else {
         set arrow i from real(word(LINES, 6 * i - 5)), real(word(LINES, 6 * i - 4)) to real(word(LINES, 6 * i - 3)), real(word(LINES, 6 * i - 2)) nohead back lc rgb INK lw 1 dt (6, 4)
     }
-    set label 400 + i word(LINE_TEXT, i) at real(word(LINES, 6 * i - 1)), real(word(LINES, 6 * i)) center textcolor rgb INK font FONT.',10'
+    set label 400 + i word(LINE_TEXT, i) at real(word(LINES, 6 * i - 1)), real(word(LINES, 6 * i)) center textcolor rgb INK font FONT.','.SMALL_SIZE
 }
 
 plot DATA using 'x':'y':'x_low':'x_high':'colour' with xerrorbars pt 0 lw 1 lc rgb variable, \

@@ -250,6 +250,12 @@ enum jb_pub_platform jb_pub_platform_find(const char *name)
     return (enum jb_pub_platform)word_index(name, strlen(name), platforms, JB_N_PUB_PLATFORMS);
 }
 
+enum jb_power_kind jb_power_kind_find(const char *name)
+{
+    const int kind = word_index(name, strlen(name), power_kinds, COUNT(power_kinds));
+    return kind < (int)COUNT(power_kinds) ? (enum jb_power_kind)kind : JB_POWER_UNKNOWN;
+}
+
 double jb_ratio_error(double tokens_per_s, double power_w, double tokens_per_j)
 {
     return fabs(tokens_per_s / power_w / tokens_per_j - 1.0);

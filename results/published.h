@@ -91,6 +91,7 @@ const char *jb_pub_method_name(enum jb_pub_method method);
 const char *jb_power_kind_name(enum jb_power_kind kind);
 /* @return the enum value, or the number of values for an unknown name. */
 enum jb_pub_platform jb_pub_platform_find(const char *name);
+enum jb_power_kind jb_power_kind_find(const char *name); /* UNKNOWN for an unknown name */
 
 /* |tokens_per_s / power_w / tokens_per_j - 1|; NaN if one of them is missing. */
 double jb_ratio_error(double tokens_per_s, double power_w, double tokens_per_j);
