@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The CPU backend: weights used in place as mapped, kernels by SIMD level, one pool of pinned
- * threads. load() takes all memory; what step() touches is in exec.c. */
+/* The CPU backend: weights in panels, or in place as mapped; kernels by SIMD level; one pool of
+ * pinned threads. load() takes all memory; what step() touches is in exec.c. */
 #include "backends/cpu/exec.h"
 #include "backends/cpu/exercise.h"
 
@@ -30,23 +30,29 @@ struct jb_device {
 static const struct jb_option options[] = {
     {.key = "activations",
      .unit = "",
-     .fallback = "i16",
-     .help = "how inputs meet quantised weights: i16, two int8 terms, ids as on refops; or i8, "
-             "faster, with logits off by some 3 % of their spread"},
+     .fallback = "auto",
+     .help = "how inputs meet quantised weights: i8; i16, two int8 terms, ids as on refops, but "
+             "half as fast where arithmetic is the limit; auto: i16 in steps of one sequence and "
+             "at most 16 tokens, where reading the weights is the limit, else i8"},
     {.key = NULL},
 };
 
-static enum jb_status read_terms(const struct jb_open_args *args, uint32_t *ret_n_terms)
+static const char *const terms_names[] = {
+    [JB_CPU_TERMS_AUTO] = "auto", [JB_CPU_TERMS_ONE] = "i8", [JB_CPU_TERMS_TWO] = "i16"};
+
+static enum jb_status read_terms(const struct jb_open_args *args, enum jb_cpu_terms *ret_terms)
 {
     const char *text = options[0].fallback;
     for (uint32_t i = 0; i < args->n_settings; i++) {
         text = strcmp(args->settings[i].key, options[0].key) == 0 ? args->settings[i].value : text;
     }
-    if (strcmp(text, "i16") != 0 && strcmp(text, "i8") != 0) {
-        return jb_fail(JB_E_INVAL, "cpu: --set activations=%s: i16 and i8 are known", text);
+    for (enum jb_cpu_terms terms = JB_CPU_TERMS_AUTO; terms <= JB_CPU_TERMS_TWO; terms++) {
+        if (strcmp(text, terms_names[terms]) == 0) {
+            *ret_terms = terms;
+            return JB_OK;
+        }
     }
-    *ret_n_terms = strcmp(text, "i16") == 0 ? 2 : 1;
-    return JB_OK;
+    return jb_fail(JB_E_INVAL, "cpu: --set activations=%s: auto, i16 and i8 are known", text);
 }
 
 static enum jb_status cpu_probe(const struct jb_open_args *args, struct jb_probe *ret_probe)
@@ -56,9 +62,9 @@ static enum jb_status cpu_probe(const struct jb_open_args *args, struct jb_probe
                        args->device);
     }
     struct jb_host host;
-    uint32_t n_terms = 0;
+    enum jb_cpu_terms terms = JB_CPU_TERMS_AUTO;
     enum jb_simd level = JB_SIMD_SCALAR;
-    enum jb_status status = read_terms(args, &n_terms);
+    enum jb_status status = read_terms(args, &terms);
     if (status == JB_OK) {
         status = jb_host_simd_choose(&level);
     }
@@ -70,8 +76,9 @@ static enum jb_status cpu_probe(const struct jb_open_args *args, struct jb_probe
     }
     struct jb_probe probe = {
         .platform = JB_CPU, .n_devices = 1, .memory_bytes = jb_memory_total_bytes()};
-    snprintf(probe.device, sizeof(probe.device), "%.100s (%s%s)", host.cpu_model,
-             jb_simd_name(jb_cpu_kernels_for(level)->level), n_terms == 1 ? ", i8" : "");
+    snprintf(probe.device, sizeof(probe.device), "%.100s (%s%s%s)", host.cpu_model,
+             jb_simd_name(jb_cpu_kernels_for(level)->level), terms == JB_CPU_TERMS_AUTO ? "" : ", ",
+             terms == JB_CPU_TERMS_AUTO ? "" : terms_names[terms]);
     *ret_probe = probe;
     return JB_OK;
 }
@@ -83,7 +90,7 @@ static enum jb_status cpu_open(struct jb_device *dev, const struct jb_open_args 
                        args->device);
     }
     enum jb_simd level = JB_SIMD_SCALAR;
-    enum jb_status status = read_terms(args, &dev->exec.n_terms);
+    enum jb_status status = read_terms(args, &dev->exec.terms);
     if (status == JB_OK) {
         status = jb_host_simd_choose(&level);
     }
@@ -172,7 +179,12 @@ static void *take(struct taker *taker, uint64_t n, size_t size)
     return data;
 }
 
-/* Widest input of a product with records, and widest weight row. */
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Widest input of a product with records or quads, and widest weight row. */
 static void widest_rows(const struct jb_plan *plan, uint32_t *ret_record, uint32_t *ret_row)
 {
     *ret_record = 0;
@@ -183,6 +195,30 @@ static void widest_rows(const struct jb_plan *plan, uint32_t *ret_record, uint32
         if (jb_format(tensor->dtype)->block_values > 1 && tensor->cols > *ret_record) {
             *ret_record = tensor->cols;
         }
+    }
+}
+
+static uint64_t rows_bytes(const struct jb_cpu_exec *exec, uint64_t rows, uint32_t cols,
+                           uint32_t n_terms)
+{
+    if (exec->kernels->quantise_quads == NULL) {
+        return rows * n_terms * jb_cpu_record_bytes(cols);
+    }
+    const uint32_t width = jb_cpu_quad_width((uint32_t)rows);
+    return (rows + width - 1) / width * jb_cpu_quad_bytes(cols, width, n_terms);
+}
+
+/* Bytes of the records or quads of any step of up to `rows` rows. */
+static uint64_t input_bytes(const struct jb_cpu_exec *exec, uint64_t rows, uint32_t cols)
+{
+    const uint64_t few = rows < JB_CPU_FEW_TOKENS ? rows : JB_CPU_FEW_TOKENS;
+    switch (exec->terms) {
+    case JB_CPU_TERMS_ONE:
+        return rows_bytes(exec, rows, cols, 1);
+    case JB_CPU_TERMS_TWO:
+        return rows_bytes(exec, rows, cols, 2);
+    default:
+        return larger(rows_bytes(exec, rows, cols, 1), rows_bytes(exec, few, cols, 2));
     }
 }
 
@@ -206,14 +242,14 @@ static void take_buffers(struct taker *taker, const struct jb_load_args *load)
     const struct jb_plan *plan = load->plan;
     uint32_t record_cols, row_cols;
     widest_rows(plan, &record_cols, &row_cols);
-    const uint64_t rows =
-        load->max_tokens > load->max_outputs ? load->max_tokens : load->max_outputs;
+    const uint64_t rows = larger(load->max_tokens, load->max_outputs);
     const uint64_t kv_rows =
         (uint64_t)plan->n_layers * 2 * load->max_seqs * plan->n_kv_heads * load->context;
     exec->kv_row_bytes = jb_format_row_bytes(plan->kv_dtype, plan->head_dim);
     exec->weights = take(taker, plan->n_tensors, sizeof(*exec->weights));
     exec->slots = take(taker, plan->n_slots, sizeof(*exec->slots));
-    exec->records = take(taker, rows * exec->n_terms, jb_cpu_record_bytes(record_cols));
+    exec->panels = take(taker, plan->n_tensors, sizeof(*exec->panels));
+    exec->records = take(taker, input_bytes(exec, rows, record_cols), 1);
     exec->kv = take(taker, kv_rows, exec->kv_row_bytes);
     exec->rope = take(taker, (uint64_t)load->max_tokens * plan->rope.n_dims, sizeof(float));
     exec->scratch = take(taker, exec->n_workers, sizeof(*exec->scratch));
@@ -224,9 +260,8 @@ static void take_buffers(struct taker *taker, const struct jb_load_args *load)
     exec->outputs = take(taker, load->max_outputs, sizeof(*exec->outputs));
     const uint64_t attention =
         jb_cpu_attention_scratch(plan->n_heads / plan->n_kv_heads, plan->head_dim);
-    const uint64_t products = exec->n_terms == 2 ? rows * 2 * JB_CPU_TERM_ROWS : 0;
-    uint64_t scratch = attention > row_cols ? attention : row_cols;
-    scratch = products > scratch ? products : scratch;
+    const uint64_t products = rows * 2 * JB_CPU_TERM_ROWS;
+    const uint64_t scratch = larger(larger(attention, row_cols), products);
     for (uint32_t i = 0; i < exec->n_workers && !taker->is_short; i++) {
         exec->scratch[i] = take(taker, scratch, sizeof(float));
     }
@@ -237,11 +272,31 @@ static void take_buffers(struct taker *taker, const struct jb_load_args *load)
     }
 }
 
+/* Weights that products read in panels. */
+static void take_panels(struct taker *taker, const struct jb_plan *plan)
+{
+    struct jb_cpu_exec *exec = &taker->dev->exec;
+    for (uint32_t p = 0; p < plan->n_programs; p++) {
+        for (uint32_t i = 0; i < plan->programs[p].n_ops && !taker->is_short; i++) {
+            const struct jb_op *op = &plan->programs[p].ops[i];
+            const struct jb_tensor *tensor =
+                op->kind == JB_OP_MATMUL ? &plan->tensors[op->weight] : NULL;
+            if (tensor == NULL || exec->panels[op->weight] != NULL ||
+                exec->kernels->input[tensor->dtype] != JB_CPU_INPUT_QUADS) {
+                continue;
+            }
+            const uint64_t n_panels = ((uint64_t)tensor->rows + JB_CPU_PANEL - 1) / JB_CPU_PANEL;
+            exec->panels[op->weight] =
+                take(taker, n_panels, jb_cpu_panel_bytes(tensor->dtype, tensor->cols));
+        }
+    }
+}
+
 static enum jb_status allocate(struct jb_device *dev, const struct jb_load_args *load)
 {
     const struct jb_plan *plan = load->plan;
-    const size_t most =
-        FIXED_BLOCKS + (size_t)plan->n_slots + plan->n_programs + dev->exec.n_workers;
+    const size_t most = FIXED_BLOCKS + (size_t)plan->n_slots + plan->n_programs + plan->n_tensors +
+                        dev->exec.n_workers;
     dev->blocks = calloc(most, sizeof(*dev->blocks));
     if (dev->blocks == NULL) {
         return jb_fail(JB_E_NOMEM, "cpu: no memory for a table of %zu buffers", most);
@@ -249,12 +304,57 @@ static enum jb_status allocate(struct jb_device *dev, const struct jb_load_args 
     struct taker taker = {.dev = dev};
     take_programs(&taker, plan);
     take_buffers(&taker, load);
+    take_panels(&taker, plan);
     if (taker.is_short) {
-        return jb_fail(JB_E_NOMEM,
-                       "cpu: %.1f MiB beside the weights were not to be had, %.1f MiB are "
-                       "available; lower --batch or the context",
-                       (double)taker.bytes / JB_MIB, (double)jb_memory_available_bytes() / JB_MIB);
+        return jb_fail(
+            JB_E_NOMEM,
+            "cpu: %.1f MiB for packed weights and buffers were not to be had, %.1f MiB are "
+            "available; lower --batch or the context",
+            (double)taker.bytes / JB_MIB, (double)jb_memory_available_bytes() / JB_MIB);
     }
+    return JB_OK;
+}
+
+struct packing {
+    const struct jb_tensor *tensor;
+    const uint8_t *rows;
+    uint8_t *panels;
+    uint32_t n_workers;
+};
+
+/* Each worker packs the panels that it will read, so their memory lies near it. */
+static void pack_share(void *ctx, uint32_t worker)
+{
+    const struct packing *packing = ctx;
+    const struct jb_tensor *tensor = packing->tensor;
+    const size_t panel_bytes = jb_cpu_panel_bytes(tensor->dtype, tensor->cols);
+    const struct jb_cpu_range rows =
+        jb_cpu_share(tensor->rows, JB_CPU_PANEL, worker, packing->n_workers);
+    for (uint64_t row = rows.begin; row < rows.end; row += JB_CPU_PANEL) {
+        const uint64_t left = rows.end - row;
+        jb_cpu_pack(tensor->dtype, packing->rows + row * tensor->row_bytes, tensor->row_bytes,
+                    left < JB_CPU_PANEL ? (uint32_t)left : JB_CPU_PANEL, tensor->cols,
+                    packing->panels + row / JB_CPU_PANEL * panel_bytes);
+    }
+}
+
+/* Packs a tensor and gives its bytes back, or keeps them mapped. */
+static enum jb_status load_tensor(struct jb_cpu_exec *exec, uint32_t index)
+{
+    const struct jb_plan *plan = exec->load.plan;
+    const struct jb_weights *weights = plan->weights;
+    const void *data = NULL;
+    const enum jb_status status = weights->map(weights->ctx, index, &data);
+    if (status != JB_OK || exec->panels[index] == NULL) {
+        exec->weights[index] = data;
+        return status;
+    }
+    struct packing packing = {.tensor = &plan->tensors[index],
+                              .rows = data,
+                              .panels = exec->panels[index],
+                              .n_workers = exec->n_workers};
+    jb_pool_run(exec->pool, pack_share, &packing);
+    weights->unmap(weights->ctx, index);
     return JB_OK;
 }
 
@@ -265,9 +365,8 @@ static enum jb_status cpu_load(struct jb_device *dev, const struct jb_load_args 
         dev->exec.load = *args;
         status = allocate(dev, args);
     }
-    const struct jb_weights *weights = args->plan->weights;
     for (uint32_t i = 0; status == JB_OK && i < args->plan->n_tensors; i++) {
-        status = weights->map(weights->ctx, i, &dev->exec.weights[i]);
+        status = load_tensor(&dev->exec, i);
     }
     return status;
 }
@@ -289,6 +388,13 @@ static enum jb_status list_outputs(struct jb_cpu_exec *exec, const struct jb_seq
     return JB_OK;
 }
 
+static uint32_t terms_of(const struct jb_cpu_exec *exec, const struct jb_step *step)
+{
+    const bool is_short = step->n_seqs == 1 && step->seqs[0].n_tokens <= JB_CPU_FEW_TOKENS;
+    return exec->terms == JB_CPU_TERMS_TWO || (exec->terms == JB_CPU_TERMS_AUTO && is_short) ? 2
+                                                                                             : 1;
+}
+
 /* Lists the rows of the step. What slots hold changes only when all is well. */
 static enum jb_status begin_step(struct jb_cpu_exec *exec, const struct jb_step *step)
 {
@@ -296,6 +402,7 @@ static enum jb_status begin_step(struct jb_cpu_exec *exec, const struct jb_step 
                                           exec->load.max_tokens, exec->load.context);
     exec->step = step;
     exec->n_tokens = exec->n_outputs = 0;
+    exec->n_terms = status == JB_OK ? terms_of(exec, step) : 1;
     for (uint32_t s = 0; status == JB_OK && s < step->n_seqs; s++) {
         const struct jb_seq *seq = &step->seqs[s];
         if (seq->pos > exec->held[seq->slot]) {

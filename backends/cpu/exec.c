@@ -6,21 +6,8 @@
 
 /* Values a worker takes at once in elementwise ops: whole record groups. */
 #define CHUNK JB_CPU_GROUP
-/* Worker ranges of weight rows start at a multiple of this: a cache line of results. */
-#define ROW_STEP 16u
-
-struct range {
-    uint64_t begin, end;
-};
-
-/* Share `worker` of n items, in contiguous multiples of `step`. */
-static struct range share(uint64_t n, uint64_t step, uint32_t worker, uint32_t n_workers)
-{
-    const uint64_t n_steps = (n + step - 1) / step;
-    const uint64_t begin = n_steps * worker / n_workers * step;
-    const uint64_t end = n_steps * (worker + 1) / n_workers * step;
-    return (struct range){.begin = begin < n ? begin : n, .end = end < n ? end : n};
-}
+/* Worker ranges of weight rows start at a multiple of this: a cache line of results, a panel. */
+#define ROW_STEP JB_CPU_PANEL
 
 /* One worker in one node. */
 struct part {
@@ -56,11 +43,27 @@ static void take_rest(const float *x, const int8_t *record, uint32_t width, uint
     }
 }
 
+/* Values [begin, end) of a row into its quad. */
+static void make_quad(const struct jb_cpu_exec *exec, uint16_t slot, uint64_t row, uint32_t begin,
+                      uint32_t end)
+{
+    const uint32_t cols = exec->load.plan->slots[slot].width;
+    const uint32_t width = jb_cpu_quad_width(slot_rows(exec, slot));
+    const uint32_t last = end == cols ? 2 * jb_cpu_panel_steps(cols) : end / 32;
+    exec->kernels->quantise_quads(
+        slot_row(exec, slot, row), cols, begin / 32, last, width, (uint32_t)(row % width),
+        exec->n_terms, exec->records + row / width * jb_cpu_quad_bytes(cols, width, exec->n_terms));
+}
+
 /* Quantises values [begin, end) of a row, both multiples of 32; the last ones bring the padding. */
 static void make_record(const struct part *part, uint16_t slot, uint64_t row, uint32_t begin,
                         uint32_t end)
 {
     const struct jb_cpu_exec *exec = part->exec;
+    if (exec->kernels->quantise_quads != NULL) {
+        make_quad(exec, slot, row, begin, end);
+        return;
+    }
     const uint32_t width = exec->load.plan->slots[slot].width;
     const uint32_t last = end == width ? jb_cpu_padded(width) : end;
     const float *x = slot_row(exec, slot, row);
@@ -83,8 +86,14 @@ static void run_embed(const struct part *part, const struct jb_op *op, uint32_t 
     const bool is_table = op->kind == JB_OP_EMBED;
     const uint64_t at = is_table ? (uint64_t)exec->ids[row]
                                  : (uint64_t)exec->positions[row] + exec->load.plan->pos_offset;
-    const uint8_t *src = (const uint8_t *)exec->weights[op->weight] + at * tensor->row_bytes;
     float *dst = slot_row(exec, op->dst, row);
+    if (exec->panels[op->weight] != NULL) { /* the table is the output matrix too */
+        const size_t panel_bytes = jb_cpu_panel_bytes(tensor->dtype, tensor->cols);
+        jb_cpu_unpack_row(tensor->dtype, exec->panels[op->weight] + at / JB_CPU_PANEL * panel_bytes,
+                          (uint32_t)(at % JB_CPU_PANEL), tensor->cols, dst);
+        return;
+    }
+    const uint8_t *src = (const uint8_t *)exec->weights[op->weight] + at * tensor->row_bytes;
     if (is_table) {
         jb_format_decode(tensor->dtype, src, dst, tensor->cols);
     } else {
@@ -140,7 +149,7 @@ static void run_rows(const struct part *part)
         : op->kind == JB_OP_ARGMAX  ? run_argmax
                                     : run_embed;
     const uint32_t n = slot_rows(part->exec, op->kind == JB_OP_ARGMAX ? op->src0 : op->dst);
-    const struct range rows = share(n, 1, part->worker, part->exec->n_workers);
+    const struct jb_cpu_range rows = jb_cpu_share(n, 1, part->worker, part->exec->n_workers);
     for (uint64_t row = rows.begin; row < rows.end; row++) {
         run(part, op, (uint32_t)row);
     }
@@ -165,8 +174,8 @@ static void run_group_op(const struct part *part, const struct jb_op *op)
     const struct jb_cpu_exec *exec = part->exec;
     const uint32_t width = exec->load.plan->slots[op->dst].width, group = op->group;
     const uint32_t a_row = width / group;
-    const struct range runs =
-        share((uint64_t)slot_rows(exec, op->dst) * a_row, 1, part->worker, exec->n_workers);
+    const struct jb_cpu_range runs =
+        jb_cpu_share((uint64_t)slot_rows(exec, op->dst) * a_row, 1, part->worker, exec->n_workers);
     for (uint64_t i = runs.begin; i < runs.end; i++) {
         const uint64_t row = i / a_row, at = i % a_row * group;
         float *dst = slot_row(exec, op->dst, row) + at;
@@ -215,8 +224,8 @@ static void store_kv(const struct part *part, const struct jb_op *op)
     const struct jb_cpu_exec *exec = part->exec;
     const struct jb_plan *plan = exec->load.plan;
     const uint32_t n_heads = plan->n_kv_heads, dim = plan->head_dim;
-    const struct range heads =
-        share((uint64_t)exec->n_tokens * n_heads, 1, part->worker, exec->n_workers);
+    const struct jb_cpu_range heads =
+        jb_cpu_share((uint64_t)exec->n_tokens * n_heads, 1, part->worker, exec->n_workers);
     for (uint64_t i = heads.begin; i < heads.end; i++) {
         const uint64_t row = i / n_heads;
         const uint32_t head = (uint32_t)(i % n_heads);
@@ -314,8 +323,8 @@ static void run_values(const struct part *part)
     const struct jb_op *op = part->ops;
     const uint32_t width = exec->load.plan->slots[op->dst].width;
     const uint32_t a_row = (width + CHUNK - 1) / CHUNK;
-    struct range chunks =
-        share((uint64_t)slot_rows(exec, op->dst) * a_row, 1, part->worker, exec->n_workers);
+    struct jb_cpu_range chunks =
+        jb_cpu_share((uint64_t)slot_rows(exec, op->dst) * a_row, 1, part->worker, exec->n_workers);
     while (chunks.begin < chunks.end) {
         /* All of the share that lies in one row. */
         const uint64_t row = chunks.begin / a_row, left = a_row - chunks.begin % a_row;
@@ -338,8 +347,8 @@ static void make_records(const struct part *part, uint16_t slot)
 {
     const struct jb_cpu_exec *exec = part->exec;
     const uint32_t width = exec->load.plan->slots[slot].width, a_row = width / 32;
-    struct range blocks =
-        share((uint64_t)slot_rows(exec, slot) * a_row, 1, part->worker, exec->n_workers);
+    struct jb_cpu_range blocks =
+        jb_cpu_share((uint64_t)slot_rows(exec, slot) * a_row, 1, part->worker, exec->n_workers);
     while (blocks.begin < blocks.end) {
         const uint64_t row = blocks.begin / a_row, at = blocks.begin % a_row;
         const uint64_t n =
@@ -376,11 +385,13 @@ static void run_product(const struct part *part, const struct jb_op *op, const s
     const struct jb_cpu_exec *exec = part->exec;
     const struct jb_tensor *tensor = &exec->load.plan->tensors[op->weight];
     const uint32_t n = slot_rows(exec, op->dst);
-    const struct range rows = share(tensor->rows, ROW_STEP, part->worker, exec->n_workers);
+    const struct jb_cpu_range rows =
+        jb_cpu_share(tensor->rows, ROW_STEP, part->worker, exec->n_workers);
     if (rows.begin == rows.end || n == 0) {
         return;
     }
-    const struct jb_cpu_matmul job = {
+    const enum jb_cpu_input input = exec->kernels->input[tensor->dtype];
+    struct jb_cpu_matmul job = {
         .weights = exec->weights[op->weight],
         .row_bytes = tensor->row_bytes,
         .cols = tensor->cols,
@@ -389,11 +400,17 @@ static void run_product(const struct part *part, const struct jb_op *op, const s
         .x_stride = tensor->cols,
         .records = exec->records,
         .record_bytes = jb_cpu_record_bytes(tensor->cols),
+        .n_terms = exec->n_terms,
         .dst = exec->slots[op->dst],
         .dst_stride = tensor->rows,
     };
+    if (input == JB_CPU_INPUT_QUADS) {
+        job.weights = exec->panels[op->weight];
+        job.row_bytes = jb_cpu_panel_bytes(tensor->dtype, tensor->cols);
+        job.record_bytes = jb_cpu_quad_bytes(tensor->cols, jb_cpu_quad_width(n), exec->n_terms);
+    }
     jb_cpu_matmul_fn *matmul = exec->kernels->matmul[tensor->dtype];
-    if (exec->kernels->takes_records[tensor->dtype] && exec->n_terms == 2) {
+    if (input == JB_CPU_INPUT_RECORDS && exec->n_terms == 2) {
         multiply_terms(part, &job, matmul, (uint32_t)rows.begin, (uint32_t)rows.end);
     } else {
         matmul(&job, (uint32_t)rows.begin, (uint32_t)rows.end);
@@ -443,8 +460,8 @@ static void make_rope(const struct jb_cpu_exec *exec, uint32_t worker)
     if (rope->kind == JB_ROPE_NONE) {
         return;
     }
-    const struct range pairs =
-        share((uint64_t)exec->n_tokens * n_pairs, 1, worker, exec->n_workers);
+    const struct jb_cpu_range pairs =
+        jb_cpu_share((uint64_t)exec->n_tokens * n_pairs, 1, worker, exec->n_workers);
     for (uint64_t i = pairs.begin; i < pairs.end; i++) {
         const uint64_t row = i / n_pairs, pair = i % n_pairs;
         const double angle = (double)exec->positions[row] * (double)rope->inv_freq[pair];

@@ -1,18 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of one level; the build names its symbol JB_KERNELS and its level JB_LEVEL. */
 
+#ifdef JB_CPU_PACKED
+#define QUANT_KERNEL(NAME) packed_##NAME
+#define QUANT_INPUT JB_CPU_INPUT_QUADS
+#else
+#define QUANT_KERNEL(NAME) matmul_##NAME
+#define QUANT_INPUT JB_CPU_INPUT_RECORDS
+#endif
+
 const struct jb_cpu_kernels JB_KERNELS = {
     .level = JB_LEVEL,
     .matmul = {[JB_F32] = matmul_f32,
                [JB_F16] = matmul_f16,
                [JB_BF16] = matmul_bf16,
-               [JB_Q8_0] = matmul_q8_0,
-               [JB_Q4_0] = matmul_q4_0,
-               [JB_Q4_1] = matmul_q4_1,
-               [JB_Q4_K] = matmul_q4_k,
-               [JB_Q6_K] = matmul_q6_k},
-    .takes_records =
-        {[JB_Q8_0] = true, [JB_Q4_0] = true, [JB_Q4_1] = true, [JB_Q4_K] = true, [JB_Q6_K] = true},
+               [JB_Q8_0] = QUANT_KERNEL(q8_0),
+               [JB_Q4_0] = QUANT_KERNEL(q4_0),
+               [JB_Q4_1] = QUANT_KERNEL(q4_1),
+               [JB_Q4_K] = QUANT_KERNEL(q4_k),
+               [JB_Q6_K] = QUANT_KERNEL(q6_k)},
+    .input = {[JB_Q8_0] = QUANT_INPUT,
+              [JB_Q4_0] = QUANT_INPUT,
+              [JB_Q4_1] = QUANT_INPUT,
+              [JB_Q4_K] = QUANT_INPUT,
+              [JB_Q6_K] = QUANT_INPUT},
+#ifdef JB_CPU_PACKED
+    .quantise_quads = quantise_quads,
+#endif
     .quantise = quantise,
     .rmsnorm = rmsnorm,
     .layernorm = layernorm,

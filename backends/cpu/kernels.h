@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backends/cpu/packed.h"
 #include "backends/format/format.h"
 #include "platforms/host/host.h"
 
@@ -49,18 +50,27 @@ static inline const float *jb_cpu_record_s16(const int8_t *record, uint32_t padd
     return jb_cpu_record_d(record, padded) + padded / 16;
 }
 
+/* What a product reads. */
+enum jb_cpu_input {
+    JB_CPU_INPUT_X,       /* stored rows of weights by x itself             */
+    JB_CPU_INPUT_RECORDS, /* stored rows by the records of x, above         */
+    JB_CPU_INPUT_QUADS    /* panels of weights by quads of rows: packed.h   */
+};
+
 /* dst (n, rows) = x (n, cols) x W^T for a range of W's rows. */
 struct jb_cpu_matmul {
     const uint8_t *weights; /* (rows, cols) in the format of the table entry */
-    size_t row_bytes;
+    size_t row_bytes;       /* of a stored row, or of a panel                */
     uint32_t cols, n;
-    const float *x; /* (n, cols): float formats */
+    const float *x; /* (n, cols) */
     size_t x_stride;
-    const int8_t *records; /* (n,) records: quantised formats */
-    size_t record_bytes;
+    const int8_t *records; /* (n,) records, or the quads of n rows      */
+    size_t record_bytes;   /* of one row, or of one quad                */
+    uint32_t n_terms;      /* of quads                                  */
     float *dst;
     size_t dst_stride;
 };
+/* Panels: row_begin is a multiple of JB_CPU_PANEL; row_end too, or the tensor's last. */
 typedef void jb_cpu_matmul_fn(const struct jb_cpu_matmul *job, uint32_t row_begin,
                               uint32_t row_end);
 
@@ -92,12 +102,15 @@ static inline size_t jb_cpu_attention_scratch(uint32_t n_heads, uint32_t head_di
 struct jb_cpu_kernels {
     enum jb_simd level;
     jb_cpu_matmul_fn *matmul[JB_N_DTYPES];
-    /* Whether matmul[dtype] reads records rather than x. */
-    bool takes_records[JB_N_DTYPES];
+    enum jb_cpu_input input[JB_N_DTYPES];
     /* Writes blocks [block_begin, block_end) of the record of x (cols,), cols a multiple of 32;
      * blocks beyond cols are the padding. */
     void (*quantise)(const float *x, uint32_t cols, uint32_t block_begin, uint32_t block_end,
                      int8_t *record);
+    /* The same for row `lane` of a record of `width` rows of packed.h; any cols that are a multiple
+     * of 32. NULL where no input is QUADS. */
+    void (*quantise_quads)(const float *x, uint32_t cols, uint32_t block_begin, uint32_t block_end,
+                           uint32_t width, uint32_t lane, uint32_t n_terms, int8_t *record);
     /* dst (n,) = x / sqrt(mean(x^2) + eps) * weight */
     void (*rmsnorm)(float *dst, const float *x, const float *weight, uint32_t n, float eps);
     /* bias may be NULL */

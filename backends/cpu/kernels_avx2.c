@@ -7,6 +7,8 @@
 
 #include "backends/cpu/impl_matmul.h"
 
+#include "backends/cpu/impl_quant.h"
+
 #include "backends/cpu/impl_attention.h"
 
 extern const struct jb_cpu_kernels JB_KERNELS;

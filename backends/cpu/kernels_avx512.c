@@ -8,6 +8,13 @@
 
 #include "backends/cpu/impl_matmul.h"
 
+#ifdef __AVX512VNNI__
+#define JB_CPU_PACKED
+#include "backends/cpu/impl_packed.h"
+#else
+#include "backends/cpu/impl_quant.h"
+#endif
+
 #include "backends/cpu/impl_attention.h"
 
 extern const struct jb_cpu_kernels JB_KERNELS;

@@ -161,7 +161,8 @@ uint32_t jb_cpu_gather(const struct jb_plan *plan, const struct jb_program *prog
         struct jb_cpu_node node = gather_one(&g, op);
         for (uint32_t i = op; node.kind == JB_CPU_NODE_MATMUL && i < op + node.n; i++) {
             const int32_t weight = program->ops[i].weight;
-            if (weight != JB_NO_TENSOR && kernels->takes_records[plan->tensors[weight].dtype]) {
+            if (weight != JB_NO_TENSOR &&
+                kernels->input[plan->tensors[weight].dtype] != JB_CPU_INPUT_X) {
                 node.needs_records = true;
             }
         }

@@ -19,7 +19,7 @@ struct jb_cpu_node {
     enum jb_cpu_node_kind kind;
     uint32_t first, n;  /* ops */
     bool has_add;       /* MATMUL: the last op is the ADD                                     */
-    bool needs_records; /* MATMUL: some weight's kernel reads records                         */
+    bool needs_records; /* MATMUL: some weight's kernel reads records or quads                */
     bool makes_records; /* also quantises its result: the next node is a MATMUL that reads it */
     bool finds_records; /* MATMUL: the node before made them                                  */
 };

@@ -11,7 +11,6 @@
 #define QUANT_ROWS 2u
 #define QUANT_COLS 4u
 #define QUANT_ROWS_WIDE 2u
-#define Q8_OFFSET 0
 #define Q6_OFFSET 32
 
 typedef float32x4_t vf;

@@ -20,8 +20,7 @@
 #define QUANT_ROWS 2u
 #define QUANT_COLS 4u
 #define QUANT_ROWS_WIDE 1u /* rows of the tile of QUANT_COLS columns */
-/* What is added to Q8_0 and Q6_K codes so that the products can be taken. */
-#define Q8_OFFSET 0
+/* What is added to Q6_K codes so that the products can be taken. */
 #define Q6_OFFSET 32
 
 typedef float vf;

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Code primitives of the x86 levels (see simd_scalar.h): 32 codes in 256 bits, products summed in
- * fours to 8 x int32. Wider registers would save instructions, not time, on cores that split them.
+/* Code primitives of the x86 levels without VNNI (see simd_scalar.h): 32 codes in 256 bits,
+ * products summed in fours to 8 x int32. Wider registers would save instructions, not time, on
+ * cores that split them.
  */
 
 typedef __m256i qcode;
 typedef __m256 qacc;
 
-#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
-#define Q8_OFFSET 128 /* the dot instruction wants unsigned codes */
-#else
-#define Q8_OFFSET 0
-#endif
 #define Q6_OFFSET 32
 
 static inline float f16_value(const uint16_t *bits)
@@ -61,7 +57,7 @@ static inline __m256i load256(const void *p)
 
 static inline qcode qcode_q8(const uint8_t *q)
 {
-    return Q8_OFFSET != 0 ? _mm256_xor_si256(load256(q), _mm256_set1_epi8((char)0x80)) : load256(q);
+    return load256(q);
 }
 
 static inline qcode qcode_nibbles(const uint8_t *q)
@@ -103,15 +99,11 @@ static inline float qacc_sum(qacc acc)
     return sum256(acc);
 }
 
-/* codes unsigned, below 128 without VNNI: pairs must fit 16 bits */
+/* codes unsigned, below 128: pairs must fit 16 bits */
 static inline __m256 dot32(__m256i code, __m256i a)
 {
-#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
-    return _mm256_cvtepi32_ps(_mm256_dpbusd_epi32(_mm256_setzero_si256(), code, a));
-#else
     const __m256i pairs = _mm256_maddubs_epi16(code, a);
     return _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-#endif
 }
 
 static inline qacc qacc_block(qacc acc, qcode code, const int8_t *a, const float *prod)
@@ -121,9 +113,6 @@ static inline qacc qacc_block(qacc acc, qcode code, const int8_t *a, const float
 
 static inline qacc qacc_block_signed(qacc acc, qcode code, const int8_t *a, const float *prod)
 {
-    if (Q8_OFFSET != 0) {
-        return qacc_block(acc, code, a, prod);
-    }
     const __m256 dot = dot32(_mm256_abs_epi8(code), _mm256_sign_epi8(load256(a), code));
     return _mm256_fmadd_ps(dot, _mm256_broadcast_ss(prod), acc);
 }

@@ -60,25 +60,26 @@ def quantised_weights_give_the_ids_of_refops():
         assert len({row["tokens_digest"] for row in rows}) == 1, rows
 
 
-def the_faster_activations_stand_on_the_row():
+def chosen_activations_stand_on_the_row():
     model = os.path.join(SHARED, "stories260K-q4_0.gguf")
     if not os.path.exists(model):
         skip("no shared models")
     devices = []
-    for value in ("i16", "i8"):
+    for value in ("auto", "i16", "i8"):
         code, _, rows, said = go_on(model, "Once", 4, "cpu", "--set", "activations=" + value)
         assert code == 0, said
         devices.append(rows[0]["device"])
-    assert devices[0] != devices[1] and devices[1].endswith(", i8)"), devices
+    assert devices[1].endswith(", i16)") and devices[2].endswith(", i8)"), devices
+    assert devices[0] == devices[1].replace(", i16", ""), devices
 
 
 def unknown_activations_are_refused():
     done = subprocess.run([JB, "run", "--model", "tiny", "--set", "activations=i4", *QUICK], capture_output=True,
                           text=True, timeout=60)
     assert done.returncode == 2, (done.returncode, done.stderr)
-    assert "activations=i4" in done.stderr and "i16 and i8" in done.stderr, done.stderr
+    assert "activations=i4" in done.stderr and "auto, i16 and i8" in done.stderr, done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
 run_tests([smollm2_goes_on_in_english_alike_on_refops_and_cpu, quantised_weights_give_the_ids_of_refops,
-           the_faster_activations_stand_on_the_row, unknown_activations_are_refused])
+           chosen_activations_stand_on_the_row, unknown_activations_are_refused])

@@ -1,95 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Every kernel of the cpu backend at every level this machine can run, against refops: odd sizes,
- * tails, poisoned outputs. Records are read back, so that integer products are compared with the
- * values they stand for and not with those they came from. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "backends/cpu/kernels.h"
-#include "backends/refops/refops.h"
-#include "platforms/base/rng.h"
-
-#define POISON 12345.0f
-#define GUARD 8u /* poisoned values after each output */
+ * tails, poisoned outputs. Products are in test_cpu_products.c. */
+#include "tests/unit/cpu_levels.h"
 
 static const uint32_t odd_sizes[] = {1, 2, 7, 8, 15, 16, 17, 31, 33, 64, 100, 172, 255, 576, 1025};
 #define N_ODD (sizeof(odd_sizes) / sizeof(odd_sizes[0]))
-
-static float *values(struct jb_rng *rng, size_t n, float scale)
-{
-    float *x = malloc((n + GUARD) * sizeof(*x));
-    assert_non_null(x);
-    for (size_t i = 0; i < n; i++) {
-        x[i] = scale * (float)(2.0 * jb_rng_unit(rng) - 1.0);
-    }
-    return x;
-}
-
-static float *poisoned(size_t n)
-{
-    float *x = malloc((n + GUARD) * sizeof(*x));
-    assert_non_null(x);
-    for (size_t i = 0; i < n + GUARD; i++) {
-        x[i] = POISON;
-    }
-    return x;
-}
-
-/* All n are within limit x the root mean square of what they should be, or x `size` where that is
- * larger; the guard is untouched. */
-static void check_size(const char *what, const struct jb_cpu_kernels *k, const float *got,
-                       const float *want, size_t n, double limit, double size)
-{
-    double square = 0.0, worst = 0.0;
-    size_t worst_at = 0;
-    for (size_t i = 0; i < n; i++) {
-        square += (double)want[i] * (double)want[i];
-        const double difference = fabs((double)got[i] - (double)want[i]);
-        if (!(difference <= worst)) {
-            worst = difference;
-            worst_at = i;
-        }
-    }
-    const double allowed = limit * fmax(sqrt(square / (double)n), size) + 1e-30;
-    if (!(worst <= allowed)) {
-        fail_msg("%s at level %s: value %zu of %zu is %g, not %g (off by %g, allowed %g)", what,
-                 jb_simd_name(k->level), worst_at, n, (double)got[worst_at], (double)want[worst_at],
-                 worst, allowed);
-    }
-    for (size_t i = n; i < n + GUARD; i++) {
-        if (got[i] != POISON) {
-            fail_msg("%s at level %s: wrote value %zu of %zu", what, jb_simd_name(k->level), i, n);
-        }
-    }
-}
-
-static void check(const char *what, const struct jb_cpu_kernels *k, const float *got,
-                  const float *want, size_t n, double limit)
-{
-    check_size(what, k, got, want, n, limit, 0.0);
-}
-
-static void for_each_level(void (*test)(const struct jb_cpu_kernels *k))
-{
-    uint32_t n = 0;
-    for (enum jb_simd level = JB_SIMD_SCALAR; level <= JB_SIMD_AMX; level++) {
-        const struct jb_cpu_kernels *k = jb_cpu_kernels_for(level);
-        if (k->level == level && jb_simd_usable(level)) {
-            test(k);
-            n++;
-        }
-    }
-    assert_true(n >= 1);
-}
 
 /* ---- vectors ---- */
 
@@ -229,169 +144,6 @@ static void to_f16(const struct jb_cpu_kernels *k)
     }
 }
 
-/* ---- records ---- */
-
-/* x as its record says. */
-static void read_record(const int8_t *record, uint32_t cols, float *ret_x)
-{
-    const float *d = jb_cpu_record_d(record, jb_cpu_padded(cols));
-    for (uint32_t i = 0; i < cols; i++) {
-        ret_x[i] = d[i / 32] * (float)record[i];
-    }
-}
-
-static void quantise(const struct jb_cpu_kernels *k)
-{
-    static const uint32_t sizes[] = {32, 64, 96, 256, 288, 576, 1504};
-    struct jb_rng rng;
-    jb_rng_seed(&rng, 5, 0);
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        const uint32_t n = sizes[i], padded = jb_cpu_padded(n);
-        float *x = values(&rng, n, 5.0f);
-        memset(x, 0, 32 * sizeof(*x)); /* a block of zeros */
-        int8_t *record = malloc(jb_cpu_record_bytes(n) + 1),
-               *plain = calloc(jb_cpu_record_bytes(n), 1);
-        assert_true(record != NULL && plain != NULL);
-        memset(record, 0x55, jb_cpu_record_bytes(n) + 1);
-        k->quantise(x, n, 1, padded / 32, record);
-        k->quantise(x, n, 0, 1, record);
-        const float *d = jb_cpu_record_d(record, padded), *s = jb_cpu_record_s(record, padded);
-        const float *s16 = jb_cpu_record_s16(record, padded);
-        for (uint32_t b = 0; b < padded / 32; b++) {
-            double halves[2] = {0, 0};
-            for (uint32_t j = b * 32; j < b * 32 + 32; j++) {
-                halves[j % 32 / 16] += (double)d[b] * record[j];
-                const double is = (double)d[b] * record[j], was = j < n ? (double)x[j] : 0.0;
-                assert_true(fabs(is - was) <= 0.5001 * (double)d[b] && record[j] >= -127);
-            }
-            assert_true(fabs((double)s16[2 * b] - halves[0]) <= 1e-4);
-            assert_true(fabs((double)s16[2 * b + 1] - halves[1]) <= 1e-4);
-            assert_true(fabs((double)s[b] - halves[0] - halves[1]) <= 1e-4);
-        }
-        assert_int_equal(record[jb_cpu_record_bytes(n)], 0x55);
-        /* The same bytes at each level, so that results of levels differ by rounding only. */
-        jb_cpu_kernels_for(JB_SIMD_SCALAR)->quantise(x, n, 0, padded / 32, plain);
-        assert_memory_equal(record, plain, jb_cpu_record_bytes(n));
-        free(x), free(record), free(plain);
-    }
-}
-
-/* Residuals of the two-term form can be subnormal: 127 / x must not become infinite. */
-static void quantise_edges(const struct jb_cpu_kernels *k)
-{
-    float x[64];
-    for (int i = 0; i < 64; i++) {
-        x[i] = i < 32 ? 1e-40f : (i == 40 ? (float)NAN : 1.0f);
-    }
-    const uint32_t padded = jb_cpu_padded(64);
-    int8_t *record = calloc(jb_cpu_record_bytes(64), 1);
-    assert_non_null(record);
-    k->quantise(x, 64, 0, padded / 32, record);
-    for (int i = 0; i < 32; i++) {
-        assert_int_equal(record[i], 0);
-    }
-    assert_true(fabsf(jb_cpu_record_s(record, padded)[0]) <= 0.0f);
-    assert_true(isfinite(jb_cpu_record_d(record, padded)[0]));
-    assert_true(isnan(jb_cpu_record_d(record, padded)[1]));
-    free(record);
-}
-
-/* ---- products ---- */
-
-struct product {
-    enum jb_dtype dtype;
-    uint32_t rows, cols, n;
-};
-
-static void run_product(const struct jb_cpu_kernels *k, const struct product *p, uint64_t seed)
-{
-    struct jb_rng rng;
-    jb_rng_seed(&rng, seed, 6);
-    const size_t row_bytes = jb_format_row_bytes(p->dtype, p->cols);
-    const size_t values_in = (size_t)p->n * p->cols, values_out = (size_t)p->n * p->rows;
-    float *x = values(&rng, values_in, 2.0f), *w = values(&rng, (size_t)p->rows * p->cols, 0.1f);
-    float *want = poisoned(values_out), *got = poisoned(values_out), *scratch = poisoned(p->cols);
-    uint8_t *stored = malloc(row_bytes * p->rows);
-    int8_t *records = calloc(p->n, jb_cpu_record_bytes(p->cols));
-    assert_true(stored != NULL && records != NULL);
-    for (uint32_t r = 0; r < p->rows; r++) {
-        /* A shift makes offsets and minima count. */
-        for (uint32_t c = 0; c < p->cols; c++) {
-            w[(size_t)r * p->cols + c] += 0.03f;
-        }
-        jb_format_encode(p->dtype, w + (size_t)r * p->cols, stored + r * row_bytes, p->cols);
-    }
-    for (uint32_t i = 0; i < p->n && k->takes_records[p->dtype]; i++) {
-        int8_t *record = records + i * jb_cpu_record_bytes(p->cols);
-        k->quantise(x + (size_t)i * p->cols, p->cols, 0, jb_cpu_padded(p->cols) / 32, record);
-        read_record(record, p->cols, x + (size_t)i * p->cols);
-    }
-    const struct jb_cpu_matmul job = {
-        .weights = stored,
-        .row_bytes = row_bytes,
-        .cols = p->cols,
-        .n = p->n,
-        .x = x,
-        .x_stride = p->cols,
-        .records = records,
-        .record_bytes = jb_cpu_record_bytes(p->cols),
-        .dst = got,
-        .dst_stride = p->rows,
-    };
-    const uint32_t middle = p->rows / 3;
-    k->matmul[p->dtype](&job, middle, p->rows);
-    for (uint32_t i = 0; i < p->n; i++) {
-        for (uint32_t r = 0; r < middle; r++) {
-            assert_true(got[(size_t)i * p->rows + r] == POISON);
-        }
-    }
-    k->matmul[p->dtype](&job, 0, middle);
-    const struct jb_ref_matmul ref = {.dtype = p->dtype,
-                                      .weight = stored,
-                                      .rows = p->rows,
-                                      .cols = p->cols,
-                                      .src = x,
-                                      .n = p->n,
-                                      .dst = want};
-    jb_ref_matmul(&ref, 0, p->rows, scratch);
-    char what[96];
-    snprintf(what, sizeof(what), "%s product of %u x %u by %u", jb_format(p->dtype)->name, p->rows,
-             p->cols, p->n);
-    /* Weights of 0.065 and values of 1.15 root mean square; one sum may come out near zero. */
-    check_size(what, k, got, want, values_out, 3e-5, 0.075 * sqrt(p->cols));
-    free(x), free(w), free(want), free(got), free(scratch), free(stored), free(records);
-}
-
-static void products(const struct jb_cpu_kernels *k)
-{
-    static const uint32_t cols[] = {1, 8, 31, 32, 64, 96, 172, 256, 288, 512, 576, 768, 1504};
-    static const uint32_t counts[][2] = {{1, 1}, {5, 1}, {16, 2}, {7, 3}, {9, 4}, {23, 8}, {3, 17}};
-    uint64_t seed = 0;
-    for (int dtype = 0; dtype < JB_N_DTYPES; dtype++) {
-        assert_non_null(k->matmul[dtype]);
-        for (size_t c = 0; c < sizeof(cols) / sizeof(cols[0]); c++) {
-            for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-                const struct product p = {.dtype = (enum jb_dtype)dtype,
-                                          .rows = counts[i][0],
-                                          .cols = cols[c],
-                                          .n = counts[i][1]};
-                if (jb_format_row_bytes(p.dtype, p.cols) != 0) {
-                    run_product(k, &p, seed++);
-                }
-            }
-        }
-    }
-}
-
-/* Blocks of rows: more weights than one block holds. */
-static void large_product(const struct jb_cpu_kernels *k)
-{
-    const struct product f32 = {.dtype = JB_F32, .rows = 83, .cols = 1100, .n = 6};
-    run_product(k, &f32, 99);
-    const struct product q8 = {.dtype = JB_Q8_0, .rows = 411, .cols = 1024, .n = 2};
-    run_product(k, &q8, 98);
-}
-
 /* ---- attention ---- */
 
 struct attention_case {
@@ -475,31 +227,19 @@ static void attention(const struct jb_cpu_kernels *k)
     }
 }
 
-#define AT_EACH_LEVEL(NAME)                                                                        \
-    static void test_##NAME(void **state)                                                          \
-    {                                                                                              \
-        (void)state;                                                                               \
-        for_each_level(NAME);                                                                      \
-    }
 AT_EACH_LEVEL(vectors)
 AT_EACH_LEVEL(extremes)
 AT_EACH_LEVEL(argmax)
 AT_EACH_LEVEL(rope)
 AT_EACH_LEVEL(to_f16)
-AT_EACH_LEVEL(quantise)
-AT_EACH_LEVEL(quantise_edges)
-AT_EACH_LEVEL(products)
-AT_EACH_LEVEL(large_product)
 AT_EACH_LEVEL(attention)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),        cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_argmax),         cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_to_f16),         cmocka_unit_test(test_quantise),
-        cmocka_unit_test(test_quantise_edges), cmocka_unit_test(test_products),
-        cmocka_unit_test(test_large_product),  cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_vectors), cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_argmax),  cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_to_f16),  cmocka_unit_test(test_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
