@@ -105,12 +105,18 @@ struct jb_interval jb_interval_of(const double *values, uint64_t n);
 struct jb_group {
     struct jb_record key; /* a row of the group: the identity columns are common to all its rows */
     struct jb_interval tokens_per_s, tokens_per_j, power_w, time_s, energy_j, tpot_p50_s;
-    char verdict[12], energy_verdict[12]; /* the weakest among the rows */
+    char verdict[12], energy_verdict[12]; /* the weakest among the rows; then jb_group_judge() */
+    double u_rel; /* as the column says; NaN = under 3 repetitions, or an accuracy is unknown */
 };
 /* Groups rows by everything but repetition and measured values, in order of first appearance.
  * @param ret_groups malloc'ed, given. */
 enum jb_status jb_summarize(const struct jb_table *table, struct jb_group **ret_groups,
                             uint64_t *ret_n) JB_MUST_CHECK;
+/* Called by jb_summarize(). Sets u_rel: half the interval over the median. Where rows say
+ * no-uncertainty and the repetitions tell it, puts in its place what still speaks against the
+ * group: few-repetitions (under 5), uncertain (u_rel of tokens/s above 5 %), no-accuracy (of the
+ * energy); where nothing speaks against time and tokens, the verdict is VALID. */
+void jb_group_judge(struct jb_group *group);
 /* Aligned text table for people (UTF-8 terminal) or CSV for machines. */
 enum jb_status jb_summary_print(FILE *out, const struct jb_group *groups, uint64_t n);
 enum jb_status jb_summary_csv(FILE *out, const struct jb_group *groups, uint64_t n);

@@ -224,6 +224,7 @@ enum jb_status jb_summarize(const struct jb_table *table, struct jb_group **ret_
         sort_rows(&g, n, start, order);
         for (uint64_t i = 0; i < g.n_groups; i++) {
             measure(&g.groups[i], table, order + start[i], start[i + 1] - start[i], values);
+            jb_group_judge(&g.groups[i]);
         }
         *ret_groups = g.groups;
         *ret_n = g.n_groups;
@@ -279,7 +280,7 @@ enum jb_status jb_summary_csv(FILE *out, const struct jb_group *groups, uint64_t
         const char *name = measures[m].name;
         (void)fprintf(out, "%s,%s_low,%s_high,%s_n,%s_outliers,", name, name, name, name, name);
     }
-    (void)fputs("verdict,energy_verdict,reasons\n", out);
+    (void)fputs("u_rel,verdict,energy_verdict,reasons\n", out);
     for (uint64_t g = 0; g < n; g++) {
         for (size_t i = 0; i < COUNT(identity_names); i++) {
             put_identity(out, &groups[g].key, identity_names[i]);
@@ -292,7 +293,9 @@ enum jb_status jb_summary_csv(FILE *out, const struct jb_group *groups, uint64_t
             memcpy(&interval, (const char *)&groups[g] + measures[m].offset, sizeof interval);
             put_interval(out, &interval);
         }
-        (void)fprintf(out, "%s,%s,", groups[g].verdict, groups[g].energy_verdict);
+        char u_rel[JB_NUMBER_MAX];
+        jb_real_print(groups[g].u_rel, u_rel);
+        (void)fprintf(out, "%s,%s,%s,", u_rel, groups[g].verdict, groups[g].energy_verdict);
         jb_csv_put(out, groups[g].key.reasons);
         (void)fputc('\n', out);
     }

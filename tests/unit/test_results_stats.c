@@ -5,9 +5,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
+#include "platforms/base/units.h"
 #include "results/results.h"
 
 static struct jb_interval of_ramp(uint64_t n)
@@ -29,6 +32,56 @@ static void test_median(void **state)
     assert_true(odd[0] == 5.0);
     const struct jb_interval none = jb_interval_of(NULL, 0);
     assert_true(isnan(none.median) && none.n == 0);
+}
+
+/* A group of n rows at 100 tokens/s and at most `spread` more. */
+static struct jb_group judged(uint64_t n, double spread, double energy_j, const char *reasons)
+{
+    struct jb_record rows[8];
+    struct jb_table table = {.rows = rows, .n_rows = n};
+    struct jb_group *groups = NULL;
+    uint64_t n_groups = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        jb_record_init(&rows[i]);
+        rows[i].tokens_per_s = 100.0 + spread * (double)i / (double)(n > 1 ? n - 1 : 1);
+        rows[i].energy_j = energy_j;
+        (void)snprintf(rows[i].verdict, sizeof rows[i].verdict, "INDICATIVE");
+        (void)snprintf(rows[i].reasons, sizeof rows[i].reasons, "%s", reasons);
+    }
+    assert_int_equal(jb_summarize(&table, &groups, &n_groups), JB_OK);
+    assert_int_equal(n_groups, 1);
+    const struct jb_group group = groups[0];
+    free(groups);
+    return group;
+}
+
+static void test_a_group_knows_its_uncertainty(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t n;
+        double spread, energy_j;
+        const char *reasons, *verdict, *words;
+        double u_rel;
+    } cases[] = {
+        {5, 4, NAN, "no-uncertainty", "VALID", "", 2.0 / 102.0},
+        {5, 4, NAN, "no-uncertainty;no-meter", "VALID", "no-meter", 2.0 / 102.0},
+        {5, 20, NAN, "no-uncertainty", "INDICATIVE", "uncertain", 10.0 / 110.0},
+        {4, 0, NAN, "no-meter;no-uncertainty", "INDICATIVE", "no-meter;few-repetitions", 0},
+        {2, 0, NAN, "no-uncertainty", "INDICATIVE", "no-uncertainty", NAN},
+        {5, 0, 7, "no-uncertainty", "VALID", "no-accuracy", NAN},
+        {5, 0, NAN, "no-uncertainty;no-peak", "INDICATIVE", "no-peak", 0},
+        {5, 0, NAN, "throttled;no-uncertainty", "INDICATIVE", "throttled", 0},
+        {5, 0, NAN, "their-own-word", "INDICATIVE", "their-own-word", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct jb_group group =
+            judged(cases[i].n, cases[i].spread, cases[i].energy_j, cases[i].reasons);
+        assert_string_equal(group.verdict, cases[i].verdict);
+        assert_string_equal(group.key.reasons, cases[i].words);
+        assert_true(jb_is_missing(cases[i].u_rel) ? jb_is_missing(group.u_rel)
+                                                  : fabs(group.u_rel - cases[i].u_rel) < 1e-12);
+    }
 }
 
 static void test_interval_of_few_is_the_range(void **state)
@@ -89,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_median),
+        cmocka_unit_test(test_a_group_knows_its_uncertainty),
         cmocka_unit_test(test_interval_of_few_is_the_range),
         cmocka_unit_test(test_interval_ranks),
         cmocka_unit_test(test_missing_values_are_skipped),
