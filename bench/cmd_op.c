@@ -37,6 +37,9 @@ static const char help[] =
     "  --execute MODE      simulated devices: timing, or functional: compute it too  [timing]\n"
     "  --window S          real devices: how long it is repeated         [500ms]\n"
     "  --meter LIST        real devices: energy sources, as for `run`    [auto]\n"
+    "  --ceilings FILE     real devices: hold the time against a table of `joulebench roofline`\n"
+    "                                                                    [measured here]\n"
+    "  --no-ceiling        hold it against the device file of --device alone\n"
     "  --output FILE       append the row here (made if missing)         [stdout]\n"
     "\n"
     "On simulated devices time_s = cycles / clock_hz, from the first command to the last result\n"
@@ -64,6 +67,8 @@ enum {
     OPT_EXECUTE,
     OPT_WINDOW,
     OPT_METER,
+    OPT_CEILINGS,
+    OPT_NO_CEILING,
     OPT_OUTPUT,
     OPT_BYTES,
     OPT_PATTERN,
@@ -83,6 +88,8 @@ static const struct option long_options[] = {
     {"execute", required_argument, NULL, OPT_EXECUTE},
     {"window", required_argument, NULL, OPT_WINDOW},
     {"meter", required_argument, NULL, OPT_METER},
+    {"ceilings", required_argument, NULL, OPT_CEILINGS},
+    {"no-ceiling", no_argument, NULL, OPT_NO_CEILING},
     {"output", required_argument, NULL, OPT_OUTPUT},
     {"bytes", required_argument, NULL, OPT_BYTES},
     {"pattern", required_argument, NULL, OPT_PATTERN},
@@ -94,7 +101,7 @@ static const struct option long_options[] = {
 struct asked {
     struct jb_op_wish wish;
     struct jb_settings settings;
-    const char *backend, *op, *shape, *format, *execute, *pattern, *output;
+    const char *backend, *op, *shape, *format, *execute, *pattern, *output, *ceilings;
 };
 
 static const char *const ops[] = {"gemv", "gemm", "attention", "stream"};
@@ -157,12 +164,17 @@ static bool take(struct asked *asked, int option, const char *text)
         {OPT_METER, &asked->wish.meters},
         {OPT_OUTPUT, &asked->output},
         {OPT_PATTERN, &asked->pattern},
+        {OPT_CEILINGS, &asked->ceilings},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (texts[i].option == option) {
             *texts[i].member = text;
             return true;
         }
+    }
+    if (option == OPT_NO_CEILING) {
+        asked->wish.has_ceiling = false;
+        return true;
     }
     if (option == OPT_SET) {
         return jb_settings_add(&asked->settings, "op", text);
@@ -328,11 +340,25 @@ static int refuse(const char *backend, enum jb_status status, bool is_ready)
     return is_absent ? JB_EXIT_UNAVAILABLE : JB_EXIT_FAILED;
 }
 
-static int run(const struct asked *asked)
+static int run(struct asked *asked)
 {
     struct jb_op_answer answer;
     bool is_ready = false;
-    enum jb_status status = jb_op_run(&asked->wish, &answer, &is_ready);
+    struct jb_ceiling *ceilings = NULL;
+    enum jb_status status = JB_OK;
+    if (asked->ceilings != NULL) {
+        ceilings = calloc(JB_MAX_CEILINGS, sizeof *ceilings);
+        status = ceilings == NULL
+                     ? jb_fail(JB_E_NOMEM, "no memory for the ceilings")
+                     : jb_ceilings_read(asked->ceilings, ceilings, &asked->wish.n_ceilings);
+        if (status != JB_OK) {
+            free(ceilings);
+            return jb_cli_fail(status);
+        }
+    }
+    asked->wish.ceilings = ceilings;
+    status = jb_op_run(&asked->wish, &answer, &is_ready);
+    free(ceilings);
     if (status != JB_OK) {
         return refuse(asked->backend, status, is_ready);
     }
@@ -342,10 +368,11 @@ static int run(const struct asked *asked)
 
 int jb_cmd_op(int argc, char **argv)
 {
-    struct asked asked = {.wish = {.window_s = 0.5, .meters = "auto", .seed = 42},
-                          .backend = "cpu",
-                          .format = "f16",
-                          .output = "-"};
+    struct asked asked = {
+        .wish = {.window_s = 0.5, .meters = "auto", .seed = 42, .has_ceiling = true},
+        .backend = "cpu",
+        .format = "f16",
+        .output = "-"};
     int code = parse_options(argc, argv, &asked);
     if (code < 0) {
         code = complete(&asked);

@@ -53,6 +53,9 @@ static const char help[] =
     "  --meter LIST        energy sources in order of preference; auto = all that work here, "
     "model\n"
     "                      = estimate from the device file, null = none  [auto]\n"
+    "  --ceilings FILE     hold rates against a table of `joulebench roofline`  [measured at "
+    "start]\n"
+    "  --no-ceiling        hold them against the device file of --device alone\n"
     "  --no-sampler        read meters at window edges only\n"
     "\n"
     "results\n"
@@ -94,6 +97,8 @@ enum {
     OPT_REPS,
     OPT_WINDOW,
     OPT_METER,
+    OPT_CEILINGS,
+    OPT_NO_CEILING,
     OPT_NO_SAMPLER,
     OPT_OUTPUT,
     OPT_TRACE,
@@ -123,6 +128,8 @@ static const struct option long_options[] = {
     {"reps", required_argument, NULL, OPT_REPS},
     {"window", required_argument, NULL, OPT_WINDOW},
     {"meter", required_argument, NULL, OPT_METER},
+    {"ceilings", required_argument, NULL, OPT_CEILINGS},
+    {"no-ceiling", no_argument, NULL, OPT_NO_CEILING},
     {"no-sampler", no_argument, NULL, OPT_NO_SAMPLER},
     {"output", required_argument, NULL, OPT_OUTPUT},
     {"trace", required_argument, NULL, OPT_TRACE},
@@ -262,7 +269,7 @@ static bool take_text(struct asked *asked, int option, const char *text)
         {OPT_FORMAT, &args->format}, {OPT_METHOD, &asked->method},
         {OPT_METER, &args->meters},  {OPT_WORKLOAD, &asked->workload},
         {OPT_OUTPUT, &args->output}, {OPT_PROMPT_TEXT, &args->prompt_text},
-        {OPT_TRACE, &args->trace},
+        {OPT_TRACE, &args->trace},   {OPT_CEILINGS, &args->ceilings},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (texts[i].option == option) {
@@ -273,7 +280,9 @@ static bool take_text(struct asked *asked, int option, const char *text)
     args->wants_text = args->wants_text || option == OPT_SHOW_TEXT;
     args->is_quiet = args->is_quiet || option == OPT_QUIET;
     args->has_sampler = args->has_sampler && option != OPT_NO_SAMPLER;
-    return option == OPT_SHOW_TEXT || option == OPT_QUIET || option == OPT_NO_SAMPLER;
+    args->has_ceiling = args->has_ceiling && option != OPT_NO_CEILING;
+    return option == OPT_NO_CEILING || option == OPT_SHOW_TEXT || option == OPT_QUIET ||
+           option == OPT_NO_SAMPLER;
 }
 
 /* @return -1 to go on, else the exit code. */
@@ -368,6 +377,9 @@ static int complete(struct asked *asked)
     if (args->meters[0] == '\0') {
         return jb_cli_usage("run", "--meter: an empty list; `--meter null` measures time alone");
     }
+    if (args->ceilings != NULL && !args->has_ceiling) {
+        return jb_cli_usage("run", "--ceilings and --no-ceiling exclude one another");
+    }
     if (args->trace != NULL && strcmp(args->trace, args->output) == 0) {
         return jb_cli_usage("run", "--trace and --output name the same file, '%s'", args->trace);
     }
@@ -407,6 +419,7 @@ int jb_cmd_run(int argc, char **argv)
                                    .window_s = 2,
                                    .seed = 42,
                                    .meters = "auto",
+                                   .has_ceiling = true,
                                    .has_sampler = true,
                                    .output = "-"},
                           .backends = strdup("cpu"),

@@ -12,6 +12,9 @@
  * tolerance (DESIGN.md section 8). */
 #define JB_PEAK_TOLERANCE 1.02
 #define JB_LIMIT_TOLERANCE 1.05
+/* A ceiling that was measured moves with the clock and the neighbours; beaten by more, it is not
+ * the one that held during the run. */
+#define JB_CEILING_TOLERANCE 1.05
 /* The memory bound holds only where weights and KV cannot live in the last-level cache. */
 #define JB_CACHE_FACTOR 4.0
 

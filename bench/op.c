@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench/op.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@ struct op_run {
     struct jb_step step;
     struct jb_marks marks;
     struct jb_op_detail exercised; /* streams of real devices */
+    struct jb_peaks peaks;         /* real devices: what bounds the op */
 };
 
 static bool is_modelled(const struct op_run *run)
@@ -117,10 +119,7 @@ static enum jb_status check_memory(const struct op_run *run)
 
 static enum jb_status load(struct op_run *run)
 {
-    enum jb_status status = build_plan(run);
-    if (status == JB_OK) {
-        status = make_step(run);
-    }
+    enum jb_status status = make_step(run);
     if (status == JB_OK) {
         status = check_memory(run);
     }
@@ -322,6 +321,56 @@ static void keep_window(struct op_run *run, const struct jb_window *window)
                    window->energy.source);
 }
 
+/* Bytes that the op leaves in memory from call to call. */
+static double resident_bytes(const struct op_run *run)
+{
+    if (run->plan == NULL) {
+        return (double)run->wish->stream.bytes;
+    }
+    return (double)jb_plan_weight_bytes(run->plan) +
+           (double)jb_plan_kv_bytes(run->plan, run->n_seqs, run->plan->max_context);
+}
+
+/* Before the device's memory is filled. */
+static enum jb_status find_peaks(struct op_run *run)
+{
+    const struct jb_op_wish *wish = run->wish;
+    const struct jb_probe *probe = &run->answer->probe;
+    const struct jb_ceiling_args how = {
+        .backend = wish->backend, .device = run->device, .window_s = wish->window_s / 2};
+    struct jb_host host;
+    enum jb_status status = jb_host_read(&host);
+    if (status != JB_OK) {
+        return status;
+    }
+    jb_peaks_read(wish->device, probe->platform == JB_CPU ? &host : NULL, &run->peaks);
+    const struct jb_ceiling_wish ceilings = {.platform = probe->platform,
+                                             .dtype = wish->op == JB_OP_IS_ATTENTION
+                                                          ? JB_F32 /* as all backends do it */
+                                                          : wish->format,
+                                             .resident_bytes = resident_bytes(run),
+                                             .cache_bytes = run->peaks.cache_bytes};
+    if (wish->ceilings != NULL) {
+        return jb_ceilings_pick(wish->ceilings, wish->n_ceilings, wish->backend->name,
+                                probe->device, wish->threads, &ceilings, &run->peaks);
+    }
+    if (wish->has_ceiling && wish->backend->exercise != NULL) {
+        return jb_ceilings_here(&how, &ceilings, &run->peaks);
+    }
+    return JB_OK;
+}
+
+/* Least time of one call, NaN where nothing bounds it. */
+static double bound_s(const struct op_run *run, const struct jb_op_detail *detail)
+{
+    const double reads_s = resident_bytes(run) > JB_CACHE_FACTOR * run->peaks.cache_bytes
+                               ? (double)detail->bytes / run->peaks.memory_bytes_per_s
+                               : jb_missing();
+    const double macs_s =
+        detail->macs > 0 ? 2 * (double)detail->macs / run->peaks.op_per_s : jb_missing();
+    return fmax(reads_s, macs_s);
+}
+
 /* Work and least time of one call. */
 static void count_work(struct op_run *run)
 {
@@ -338,7 +387,7 @@ static void count_work(struct op_run *run)
         detail->bytes = cost.weight_bytes + cost.kv_read_bytes + cost.kv_write_bytes +
                         cost.act_read_bytes + cost.act_write_bytes;
     }
-    detail->bound_s = jb_missing();
+    detail->bound_s = bound_s(run, detail);
 }
 
 static enum jb_status time_device(struct op_run *run, struct jb_measure *measure)
@@ -371,9 +420,19 @@ static enum jb_status run_open(struct op_run *run, struct jb_measure *measure, b
             return jb_fail(JB_E_NOTSUP, "it has no streams of its own to run");
         }
         *ret_is_ready = true;
+        status = is_modelled(run) ? JB_OK : find_peaks(run);
+        if (status != JB_OK) {
+            return status;
+        }
         return is_modelled(run) ? ask_stream(run) : time_device(run, measure);
     }
-    status = load(run);
+    status = build_plan(run);
+    if (status == JB_OK && !is_modelled(run)) {
+        status = find_peaks(run);
+    }
+    if (status == JB_OK) {
+        status = load(run);
+    }
     *ret_is_ready = status == JB_OK;
     if (status != JB_OK) {
         return status;

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "backends/backend.h"
-#include "bench/gate.h"
+#include "bench/ceilings.h"
 #include "bench/opening.h"
 
 enum jb_op_choice { JB_OP_IS_GEMV, JB_OP_IS_GEMM, JB_OP_IS_ATTENTION, JB_OP_IS_STREAM };
@@ -30,6 +30,11 @@ struct jb_op_wish {
     const char *meters;
     uint64_t seed;
     const struct jb_dram_sink *commands; /* NULL = nobody */
+    /* What a real device's time is held against: a table of `joulebench roofline`; NULL = measured
+     * here if has_ceiling, else the peaks of the device file. */
+    const struct jb_ceiling *ceilings; /* (n_ceilings,) */
+    uint32_t n_ceilings;
+    bool has_ceiling;
 };
 
 #define JB_OP_MAX_PARTS 32

@@ -14,6 +14,8 @@ static const struct jb_command commands[] = {
     {"summary", "Medians and 95 % intervals of result files", jb_cmd_summary},
     {"plot", "Draw a figure (PDF, SVG, PNG) from result files", jb_cmd_plot},
     {"op", "Run one operation on a backend, real or simulated, and look inside", jb_cmd_op},
+    {"roofline", "Measure what a device can do at most: bytes and products a second",
+     jb_cmd_roofline},
     {"list", "List backends, devices, models, formats, methods, meters or columns", jb_cmd_list},
     {"doctor", "Say what this machine offers, what is missing and how to unlock it", jb_cmd_doctor},
     {"survey", "Redraw a published comparison of hardware, with our own rows on it", jb_cmd_survey},

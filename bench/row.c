@@ -144,16 +144,24 @@ static void judge_time(struct jb_row_context *context, enum jb_phase phase,
                        struct jb_record *record)
 {
     const char *reason = "";
-    const double least_s =
-        jb_gate_least_s(context->phases, phase, &context->peaks, context->resident_bytes, &reason);
+    const char *unused = "";
     if ((context->backend->caps & JB_CAP_NO_RESULT) != 0) {
         return; /* did no work: no peak applies */
     }
-    jb_record_reason(record, reason);
+    const double peak_s =
+        jb_gate_least_s(context->phases, phase, &context->peaks, context->resident_bytes, &reason);
+    const double ceiling_s = jb_gate_least_s(context->phases, phase, &context->ceilings,
+                                             context->resident_bytes, &unused);
+    const bool has_ceiling = !jb_is_missing(ceiling_s);
+    const double least_s = has_ceiling ? ceiling_s : peak_s;
+    jb_record_reason(record, has_ceiling ? "" : reason);
     record->bound_tokens_per_s = (double)record->tokens / least_s;
     record->bound_share = record->tokens_per_s / record->bound_tokens_per_s;
-    if (record->bound_share > JB_PEAK_TOLERANCE) {
+    if (peak_s > JB_PEAK_TOLERANCE * record->time_s) {
         call(record, "INVALID", "beats-peak");
+    }
+    if (has_ceiling && record->bound_share > JB_CEILING_TOLERANCE) {
+        jb_record_reason(record, "ceiling-moved");
     }
 }
 

@@ -20,8 +20,9 @@ struct jb_reference {
 struct jb_row_context {
     struct jb_record common; /* identity cells, filled once */
     const struct jb_backend *backend;
-    struct jb_phases *phases; /* quantiles sort its marks */
-    struct jb_peaks peaks;
+    struct jb_phases *phases;                    /* quantiles sort its marks */
+    struct jb_peaks peaks;                       /* of the device file: nothing may beat them    */
+    struct jb_peaks ceilings;                    /* measured: what rates are held against        */
     double resident_bytes;                       /* weights and KV in use            */
     struct jb_reference references[JB_N_PHASES]; /* ids NULL where there is none     */
     char first_digests[JB_N_PHASES][20];         /* of the first row; "" = none yet  */

@@ -109,6 +109,7 @@ static void close_session(struct session *session)
     }
     jb_ids_close(session->ids);
     free(session->rows.rows);
+    free(session->ceilings);
     free(session->prompt_ids);
     free(session->pus);
 }

@@ -41,6 +41,8 @@ struct jb_session_args {
     const char *output;      /* CSV path; "-" = stdout                                  */
     const char *prompt_text; /* NULL = forced feed of seeded ids                        */
     bool wants_text;         /* --show-text                                             */
+    const char *ceilings;    /* table of `joulebench roofline`; NULL = measure them        */
+    bool has_ceiling;        /* false: bounds come from the device file alone              */
     const char *trace;       /* NULL = none                                             */
     bool is_quiet;           /* errors only                                             */
 };

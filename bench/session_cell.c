@@ -10,6 +10,8 @@
 #include "platforms/os/os.h"
 
 #define DEFAULT_REPS 5u
+/* How long each ceiling is measured at the start, at most. */
+#define CEILING_S 0.25
 
 bool cell_is_modelled(const struct cell *cell)
 {
@@ -256,6 +258,66 @@ static enum jb_status run_loaded(struct cell *cell)
     return status;
 }
 
+/* Most of a model's weights are in the type that its format is named after. */
+static enum jb_dtype main_dtype(const struct cell *cell)
+{
+    enum jb_dtype dtype = JB_F32;
+    (void)jb_format_by_name(jb_model_info(cell->use->model)->format, &dtype);
+    return dtype;
+}
+
+static void note_ceilings(const struct cell *cell)
+{
+    const struct jb_peaks *ceilings = &cell->row.ceilings;
+    if (!jb_is_missing(ceilings->memory_bytes_per_s)) {
+        session_note(cell->session, "%s: ceiling of reading: %.3g GB/s", cell->backend->name,
+                     ceilings->memory_bytes_per_s / 1e9);
+    }
+    if (!jb_is_missing(ceilings->op_per_s)) {
+        session_note(cell->session, "%s: ceiling of arithmetic: %.3g Gop/s", cell->backend->name,
+                     ceilings->op_per_s / 1e9);
+    }
+}
+
+/* What the device can do at most, before its memory is filled: measured now, or of --ceilings. */
+static enum jb_status find_ceilings(struct cell *cell)
+{
+    struct session *session = cell->session;
+    const struct jb_session_args *args = session->args;
+    struct jb_peaks *ceilings = &cell->row.ceilings;
+    const bool is_host = cell->probe.platform == JB_CPU;
+    const struct jb_ceiling_args how = {.backend = cell->backend,
+                                        .device = cell->device,
+                                        .window_s = args->window_s < CEILING_S ? args->window_s
+                                                                               : CEILING_S};
+    struct jb_ceiling_wish wish = {.platform = cell->probe.platform, .dtype = main_dtype(cell)};
+    struct jb_peaks peaks;
+    jb_peaks_read(args->device, is_host ? &session->host : NULL, &peaks);
+    *ceilings = (struct jb_peaks){.memory_bytes_per_s = jb_missing(),
+                                  .op_per_s = jb_missing(),
+                                  .limit_w = jb_missing(),
+                                  .cache_bytes = peaks.cache_bytes};
+    if (cell_is_modelled(cell) || cell->backend->exercise == NULL || !args->has_ceiling) {
+        return JB_OK;
+    }
+    wish.cache_bytes = peaks.cache_bytes;
+    wish.resident_bytes = (double)jb_plan_weight_bytes(cell->use->plan);
+    if (session->ceilings != NULL) {
+        if (jb_ceilings_pick(session->ceilings, session->n_ceilings, cell->backend->name,
+                             cell->probe.device, session->n_threads, &wish, ceilings) != JB_OK) {
+            session_note(session, "%s", jb_reason()); /* the table may be another backend's */
+        }
+        return JB_OK;
+    }
+    jb_progress_show(&session->progress, "%s: measuring the ceilings", cell->backend->name);
+    const enum jb_status status = jb_ceilings_here(&how, &wish, ceilings);
+    jb_progress_end(&session->progress);
+    if (status == JB_OK) {
+        note_ceilings(cell);
+    }
+    return status;
+}
+
 /* Opens the device, runs, closes. @param ret_is_loaded whether load() had succeeded. */
 static enum jb_status run_device(struct cell *cell, bool *ret_is_loaded)
 {
@@ -265,8 +327,12 @@ static enum jb_status run_device(struct cell *cell, bool *ret_is_loaded)
     }
     enum jb_status status = cell->backend->open(cell->device, &cell->open);
     if (status == JB_OK) {
-        jb_progress_show(&cell->session->progress, "%s: loading the model", cell->backend->name);
-        status = load(cell);
+        status = find_ceilings(cell);
+        if (status == JB_OK) {
+            jb_progress_show(&cell->session->progress, "%s: loading the model",
+                             cell->backend->name);
+            status = load(cell);
+        }
         *ret_is_loaded = status == JB_OK;
         if (status == JB_OK) {
             status = run_loaded(cell);

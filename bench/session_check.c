@@ -181,9 +181,24 @@ static enum jb_status check_words(struct session *session)
     return status;
 }
 
+static enum jb_status read_ceilings(struct session *session)
+{
+    if (session->args->ceilings == NULL) {
+        return JB_OK;
+    }
+    session->ceilings = calloc(JB_MAX_CEILINGS, sizeof *session->ceilings);
+    if (session->ceilings == NULL) {
+        return jb_fail(JB_E_NOMEM, "no memory for the ceilings");
+    }
+    return jb_ceilings_read(session->args->ceilings, session->ceilings, &session->n_ceilings);
+}
+
 enum jb_status session_prepare(struct session *session)
 {
     enum jb_status status = check_words(session);
+    if (status == JB_OK) {
+        status = read_ceilings(session);
+    }
     if (status == JB_OK) {
         status = settle_threads(session);
     }

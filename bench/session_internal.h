@@ -7,6 +7,7 @@
 
 #include <signal.h>
 
+#include "bench/ceilings.h"
 #include "bench/cli.h"
 #include "bench/ids.h"
 #include "bench/opening.h"
@@ -35,6 +36,8 @@ struct session {
     struct jb_csv_writer *csv;
     struct jb_ids_file *ids;
     struct jb_trace_file *trace;
+    struct jb_ceiling *ceilings; /* (n_ceilings,) of --ceilings; NULL */
+    uint32_t n_ceilings;
     struct jb_table rows; /* all of this run, for the summary */
     struct jb_reference references[JB_MAX_BATCHES][JB_N_PHASES];
     struct jb_progress progress;

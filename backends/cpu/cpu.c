@@ -361,6 +361,7 @@ static enum jb_status load_tensor(struct jb_cpu_exec *exec, uint32_t index)
 static enum jb_status cpu_load(struct jb_device *dev, const struct jb_load_args *args)
 {
     enum jb_status status = check_plan(dev, args);
+    jb_cpu_arena_free(&dev->arena);
     if (status == JB_OK) {
         dev->exec.load = *args;
         status = allocate(dev, args);
