@@ -187,10 +187,29 @@ uint32_t maker_n_mapped(const struct maker *m)
     return n;
 }
 
+/* "key=value key=value". @return how many */
+static uint32_t read_settings(char *text, struct jb_setting *ret_settings, uint32_t capacity)
+{
+    uint32_t n = 0;
+    for (char *word = strtok(text, " "); word != NULL && n < capacity; word = strtok(NULL, " ")) {
+        char *equals = strchr(word, '=');
+        check(equals != NULL, "JB_SETTINGS");
+        *equals = '\0';
+        ret_settings[n++] = (struct jb_setting){word, equals + 1};
+    }
+    return n;
+}
+
 enum jb_status device_open(const struct jb_backend *backend, struct jb_device **ret_dev)
 {
     const char *threads = getenv("JB_THREADS");
+    const char *wanted = getenv("JB_SETTINGS");
+    char text[256] = "";
+    struct jb_setting settings[8];
+    (void)snprintf(text, sizeof text, "%s", wanted != NULL ? wanted : "");
     const struct jb_open_args args = {
+        .settings = settings,
+        .n_settings = read_settings(text, settings, 8),
         .n_threads = threads != NULL ? (uint32_t)strtoul(threads, NULL, 10) : 2};
     struct jb_device *dev = calloc(1, backend->device_size);
     check(dev != NULL, "calloc");

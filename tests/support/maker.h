@@ -72,7 +72,8 @@ struct maker *maker_model(const struct maker_shape *shape, enum jb_dtype dtype,
 
 /* ---- devices ---- */
 
-/* Opens and loads, with as many threads as the environment's JB_THREADS says (default 2). */
+/* Opens and loads, with as many threads as the environment's JB_THREADS says (default 2) and the
+ * settings of JB_SETTINGS: "key=value key=value". */
 struct jb_device *device_start(const struct jb_backend *backend, const struct jb_load_args *load);
 enum jb_status device_open(const struct jb_backend *backend, struct jb_device **ret_dev);
 /* step and, where there is one, sync. */
