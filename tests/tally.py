@@ -3,11 +3,13 @@
 """Adds up TAP files and prints the closing line; turns a meson test log into TAP.
 
 tally.py FILE.tap...            lists failures and skips, ends with "N passed, N failed[, N skipped]",
-                                exits 1 if anything failed or nothing ran
+                                exits 1 if anything failed or nothing ran; a test that skips for want of
+                                shared data has failed where ../shared is there
 tally.py --from-meson LOG.json  prints the TAP of all tests in a meson log; a test that died or broke
                                 off counts as failed
 """
 import json
+import os
 import re
 import sys
 
@@ -15,13 +17,25 @@ LINE = re.compile(r"^(not )?ok\b[ \t]*\d*[ \t]*-?[ \t]*([^#\n]*)(?:#[ \t]*(SKIP|
 PLAN = re.compile(r"^1\.\.(\d+)(?:[ \t]*#[ \t]*SKIP\b[ \t]*(.*))?", re.I)
 
 
+SKIPS = re.compile(r"^# skip: (.+)")
+SHARED = os.environ.get("JB_SHARED") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "shared")
+
+
 def points(text):
     """(passed, name, skip reason or None) of each test point; a planned skip is one point."""
+    because = None
     for line in text.splitlines():
+        found = SKIPS.match(line)
+        if found:
+            because = found[1].strip()
+            continue
         found = LINE.match(line)
         if found:
+            name, reason = found[2].strip(), found[4] or "no reason given"
+            if because is not None:  # of a cmocka program, which puts the name where the reason belongs
+                name, reason, because = name or reason, because, None
             is_skip = (found[3] or "").upper() == "SKIP"
-            yield found[1] is None, found[2].strip(), (found[4] or "no reason given") if is_skip else None
+            yield found[1] is None, name, reason if is_skip else None
             continue
         found = PLAN.match(line)
         if found and found[1] == "0":
@@ -68,7 +82,10 @@ def main(arguments):
         label = path.rsplit("/", 1)[-1].removesuffix(".tap")
         with open(path, encoding="utf-8", errors="replace") as tap:
             for is_ok, name, skip in points(tap.read()):
-                if skip is not None:
+                if skip is not None and "shared" in skip and os.path.isdir(SHARED):
+                    failed += 1
+                    print(f"FAILED {label}: {name}: skipped though {os.path.normpath(SHARED)} is there: {skip}")
+                elif skip is not None:
                     skips.setdefault((name, skip), []).append(label)
                 elif is_ok:
                     passed += 1

@@ -14,6 +14,7 @@
 #include "backends/registry.h"
 #include "tests/contract/alloc.h"
 #include "tests/support/maker.h"
+#include "tests/support/skip.h"
 
 enum { CONTEXT = 48, MAX_SEQS = 3, MAX_TOKENS = 32, VOCAB_MAX = 256 };
 
@@ -462,7 +463,7 @@ static void test_refops_refuses_bad_steps(void **state)
     (void)state;
     const struct jb_backend *backend = jb_registry_find("refops");
     if (backend == NULL) {
-        skip();
+        SKIP_BECAUSE("refops is not in this build");
         return;
     }
     struct maker *m = model();

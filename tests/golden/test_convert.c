@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "bench/workload/model.h"
+#include "tests/support/skip.h"
 
 static struct jb_model *open_model(const char *path)
 {
@@ -35,8 +36,7 @@ static void check_pair(const char *format, uint32_t min_equal)
                    shared != NULL ? shared : "", format);
     FILE *file = fopen(f32, "rb");
     if (file == NULL) {
-        print_message("# skipped: no shared models at %s\n", f32);
-        skip();
+        SKIP_BECAUSE("no shared models: %s is not there", f32);
         return;
     }
     (void)fclose(file);

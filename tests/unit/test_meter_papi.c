@@ -15,6 +15,7 @@
 #include "platforms/meters/papi_api.h"
 #include "tests/stubs/fake_tree.h"
 #include "tests/stubs/meter_rig.h"
+#include "tests/support/skip.h"
 
 #define NO_EVENT (-7)
 
@@ -126,7 +127,7 @@ static void test_hardware_counters_of_the_process(void **state)
     struct fake_tree tree;
     struct meter_rig rig;
     if (!is_built_in()) {
-        skip();
+        SKIP_BECAUSE("PAPI is not in this build");
     }
     (void)use_fake(NULL);
     fake_tree_open(&tree, NULL);
@@ -157,7 +158,7 @@ static void test_preset_absent_native_event_stands_in(void **state)
     struct fake_tree tree;
     struct meter_rig rig;
     if (!is_built_in()) {
-        skip();
+        SKIP_BECAUSE("PAPI is not in this build");
     }
     (void)use_fake(NULL);
     fake_tree_open(&tree, NULL);
@@ -175,7 +176,7 @@ static void test_without_hardware_software_events(void **state)
     struct meter_rig rig;
     struct jb_meter_probe probe;
     if (!is_built_in()) {
-        skip();
+        SKIP_BECAUSE("PAPI is not in this build");
     }
     fake_tree_open(&tree, NULL);
     for (int i = 0; i < 2; i++) {
@@ -202,7 +203,7 @@ static void test_rapl_where_papi_offers_it(void **state)
     struct fake_tree tree;
     struct meter_rig rig;
     if (!is_built_in()) {
-        skip();
+        SKIP_BECAUSE("PAPI is not in this build");
     }
     (void)use_fake(NULL);
     fake.absent = "PSYS";
@@ -226,7 +227,7 @@ static void test_papi_itself_is_silent_and_counts(void **state)
     struct meter_rig rig;
     char path[] = "/tmp/jb-stderr-XXXXXX";
     if (!is_built_in()) {
-        skip();
+        SKIP_BECAUSE("PAPI is not in this build");
     }
     const int file = mkstemp(path);
     const int saved = dup(2);

@@ -16,6 +16,7 @@
 #include "platforms/base/rng.h"
 #include "results/results.h"
 #include "results/text.h"
+#include "tests/support/skip.h"
 #include "tests/unit/results_sample.h"
 
 static char path[256];
@@ -319,7 +320,7 @@ static void test_a_full_disk_names_the_path(void **state)
 {
     (void)state;
     if (access("/dev/full", W_OK) != 0) {
-        skip();
+        SKIP_BECAUSE("this system has no /dev/full");
     }
     struct jb_csv_writer *writer = NULL;
     const enum jb_status status = jb_csv_create("/dev/full", &writer, NULL);
