@@ -40,6 +40,8 @@ struct jb_mem {
     uint64_t last_issue;
     jb_mem_sink *sink;
     void *sink_ctx;
+    uint64_t *stream_states; /* (2, state) buffers of mem_stream.c; NULL until first used */
+    uint32_t *stream_rows;   /* (banks,) the same                                         */
 };
 
 #endif

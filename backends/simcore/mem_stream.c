@@ -99,7 +99,9 @@ struct run {
     struct jb_mem_clock *clock;
     uint64_t *state, *earlier; /* (n_state,) at the last two period ends */
     size_t n_state;
-    uint32_t *rows; /* (banks,) what a refresh has to open again */
+    uint32_t *rows;               /* (banks,) what a refresh has to open again */
+    uint64_t *waits, *last_waits; /* (n_steps,) of all periods, of the last one; or NULL */
+    uint64_t refresh_end;         /* a refresh goes on until then                        */
 };
 
 static void go(struct run *run, uint32_t command, struct jb_mem_target target)
@@ -115,6 +117,7 @@ static void refresh(struct run *run, uint64_t refresh_cycles)
 {
     struct jb_mem *mem = run->mem;
     const uint32_t n_banks = mem->n_nodes[JB_MEM_BANK];
+    const uint64_t start = run->clock->now;
     memcpy(run->rows, mem->open_row, n_banks * sizeof *run->rows);
     for (uint32_t bank = 0; bank < n_banks; bank += mem->banks_per_node[JB_MEM_RANK]) {
         const struct jb_mem_target any = {.bank = bank};
@@ -123,13 +126,29 @@ static void refresh(struct run *run, uint64_t refresh_cycles)
         }
         go(run, JB_MEM_REFA, any);
     }
+    run->refresh_end = run->clock->now + run->clock->rfc;
     for (uint32_t bank = 0; bank < n_banks; bank++) {
         if (run->rows[bank] != JB_MEM_CLOSED) {
             go(run, JB_MEM_ACT, (struct jb_mem_target){.bank = bank, .row = run->rows[bank]});
         }
     }
+    run->clock->refresh_cycles += run->clock->now - start;
     run->clock->refresh_due += refresh_cycles;
     run->clock->n_refreshes++;
+}
+
+/* The wait of a step, less what a refresh before it still took. */
+static void add_wait(struct run *run, uint32_t step, uint64_t before)
+{
+    if (run->waits == NULL) {
+        return;
+    }
+    const uint64_t now = run->clock->now;
+    const uint64_t end = run->refresh_end < now ? run->refresh_end : now;
+    const uint64_t refreshing = end > before ? end - before : 0;
+    run->clock->refresh_cycles += refreshing;
+    run->last_waits[step] = now - before - refreshing;
+    run->waits[step] += run->last_waits[step];
 }
 
 static enum jb_status issue_period(struct run *run, const struct jb_mem_stream *stream,
@@ -145,7 +164,9 @@ static enum jb_status issue_period(struct run *run, const struct jb_mem_stream *
             return jb_fail(JB_E_INVAL, "memory stream: step %u (command %u) cannot go to bank %u",
                            i, step->command, target.bank);
         }
+        const uint64_t before = run->clock->now;
         go(run, step->command, target);
+        add_wait(run, i, before);
     }
     return JB_OK;
 }
@@ -195,6 +216,9 @@ static enum jb_status run_periods(struct run *run, const struct jb_mem_stream *s
             const uint64_t n = n_alike(clock, period, stream->n_periods - done);
             take_tally(run->mem, clock->now, &after);
             move_on(run->mem, n, n * period, (uint32_t)n * stream->row_step, &before, &after);
+            for (uint32_t i = 0; run->waits != NULL && i < stream->n_steps; i++) {
+                run->waits[i] += n * run->last_waits[i];
+            }
             clock->now += n * period;
             done += n;
             row += (uint32_t)n * stream->row_step;
@@ -211,17 +235,17 @@ enum jb_status jb_mem_stream_run(struct jb_mem *mem, const struct jb_mem_stream 
                                  uint64_t refresh_cycles, struct jb_mem_clock *clock)
 {
     struct run run = {.mem = mem, .clock = clock, .n_state = state_size(mem)};
-    uint64_t *states = calloc(run.n_state * 2, sizeof *states);
-    run.rows = calloc(mem->n_nodes[JB_MEM_BANK], sizeof *run.rows);
-    enum jb_status status = JB_E_NOMEM;
-    if (states != NULL && run.rows != NULL) {
-        run.state = states;
-        run.earlier = states + run.n_state;
-        status = run_periods(&run, stream, refresh_cycles);
-    } else {
-        status = jb_fail(JB_E_NOMEM, "no memory for a memory stream");
+    if (mem->stream_states == NULL) { /* kept, so that only the first stream allocates */
+        mem->stream_states = calloc(run.n_state * 2, sizeof *mem->stream_states);
+        mem->stream_rows = calloc(mem->n_nodes[JB_MEM_BANK], sizeof *mem->stream_rows);
     }
-    free(states);
-    free(run.rows);
-    return status;
+    if (mem->stream_states == NULL || mem->stream_rows == NULL) {
+        return jb_fail(JB_E_NOMEM, "no memory for a memory stream");
+    }
+    run.state = mem->stream_states;
+    run.earlier = mem->stream_states + run.n_state;
+    run.rows = mem->stream_rows;
+    run.waits = stream->waits;
+    run.last_waits = stream->waits != NULL ? stream->waits + stream->n_steps : NULL;
+    return run_periods(&run, stream, refresh_cycles);
 }

@@ -24,14 +24,19 @@ struct jb_mem_stream {
     uint64_t n_periods;
     uint32_t row,
         row_step; /* first row of the first period, and how much later the next one starts */
+    /* (2 n_steps,) or NULL: to the first half the cycles from the command before to each step are
+     * added, over all periods; the second half is scratch. Refresh is not in it. */
+    uint64_t *waits;
 };
 
 /* The caller's clock, handed from stream to stream. */
 struct jb_mem_clock {
-    uint64_t now;         /* cycle of the last command                                     */
-    uint64_t refresh_due; /* UINT64_MAX = refresh is off                                   */
-    uint64_t n_refreshes; /* rounds of refresh so far, one of each rank                    */
-    uint64_t n_issued;    /* commands that were issued rather than added: what it cost us  */
+    uint64_t now;            /* cycle of the last command                                     */
+    uint64_t refresh_due;    /* UINT64_MAX = refresh is off                                   */
+    uint64_t n_refreshes;    /* rounds of refresh so far, one of each rank                    */
+    uint64_t n_issued;       /* commands that were issued rather than added: what it cost us  */
+    uint64_t refresh_cycles; /* waits of refresh commands, and of what follows them within: */
+    uint64_t rfc;            /* tRFC, set by the caller who reads refresh_cycles            */
 };
 
 #ifdef __cplusplus

@@ -170,6 +170,8 @@ void jb_mem_free(struct jb_mem *mem)
     free(mem->open_row);
     free(mem->n_open);
     free(mem->rank_changed);
+    free(mem->stream_states);
+    free(mem->stream_rows);
     free(mem);
 }
 
