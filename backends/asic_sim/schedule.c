@@ -168,10 +168,11 @@ static void store(struct jb_asic_schedule *s, double bytes, struct jb_asic_playe
 }
 
 /* A product on `n_arrays` arrays from cycle `start` on, its weights fetched in blocks.
+ * @param ret_free when another product that does not depend on this one may enter; NULL = unasked
  * @return the cycle of the last sum */
 static double play_product(struct jb_asic_schedule *s, uint32_t n_arrays,
                            const struct jb_product *product, double bytes, double start,
-                           double earliest, struct jb_asic_played *played)
+                           double *ret_free, struct jb_asic_played *played)
 {
     const struct jb_asic_spread spread = jb_asic_spread(s->chip, n_arrays, product);
     const struct jb_fold fold = jb_array_fold(&s->chip->array, &spread.part);
@@ -183,11 +184,11 @@ static double play_product(struct jb_asic_schedule *s, uint32_t n_arrays,
         (uint64_t)fmin(most, (double)parts(spread.n_tiles, BLOCKS_A_PRODUCT)); /* in folds */
     double edge = start; /* when the stream of the fold before began; at first, and without preload,
                             when the next fold's weights may enter */
-    double last = start, waited = 0;
+    double last = start, free_from = start, waited = 0;
     for (uint64_t done = 0; done < spread.n_tiles; done += block) {
         const uint64_t left = spread.n_tiles - done;
         const double folds = (double)(left < block ? left : block);
-        const double there = ceil(fetch(s, folds * tile_bytes, earliest, played) - 1e-6);
+        const double there = ceil(fetch(s, folds * tile_bytes, 0, played) - 1e-6);
         const bool follows = done > 0 && s->chip->array.has_preload;
         const double soonest = follows ? edge + period : edge + load;
         const double first_stream = fmax(soonest, there + load);
@@ -195,6 +196,7 @@ static double play_product(struct jb_asic_schedule *s, uint32_t n_arrays,
         const double last_stream = first_stream + (folds - 1) * period;
         release(s, last_stream);
         last = last_stream + stream + skew;
+        free_from = s->chip->array.has_preload ? last_stream + stream : last;
         edge = s->chip->array.has_preload ? last_stream : last;
     }
     played->part[JB_ASIC_PART_MEMORY] += waited;
@@ -209,6 +211,9 @@ static double play_product(struct jb_asic_schedule *s, uint32_t n_arrays,
                           ((double)(spread.part.m * s->chip->array.rows) * operand_bytes(s->chip) +
                            (double)(spread.part.m * s->chip->array.cols) * 2 * sizeof(float));
     use(played, JB_ASIC_AT_ARRAY, start, last);
+    if (ret_free != NULL) {
+        *ret_free = free_from;
+    }
     return last;
 }
 
@@ -246,7 +251,7 @@ static void play_matmul(struct jb_asic_schedule *s, const struct jb_op *op,
     pass.m = parts(product.m, tiling.n_passes);
     const double begin = s->now;
     for (uint64_t i = 0; i < tiling.n_passes; i++) {
-        s->now = play_product(s, s->chip->n_arrays, &pass, bytes, s->now, 0, played);
+        s->now = play_product(s, s->chip->n_arrays, &pass, bytes, s->now, NULL, played);
     }
     if (tiling.spilled_bytes > 0) { /* half out, half in again, both before the next op */
         (void)fetch(s, 0, s->now, played);
@@ -301,22 +306,22 @@ static void play_sequence(struct jb_asic_schedule *s, const struct jb_seq *seq, 
     const double half = kv_bytes / 2 / (double)rounds;
     const double vector = (double)s->chip->vector_startup +
                           ceil(softmax_ops / s->chip->vector_lanes / (double)rounds);
-    double array = s->now, vector_free = s->now, made = 0;
+    double array = s->now, end = s->now, vector_free = s->now, made = 0;
     for (uint64_t i = 0; i <= rounds; i++) {
         const double before = made;
         if (i < rounds) {
-            array = play_product(s, arrays, &scores, half, array, 0, played);
-            vector_free = fmax(vector_free, array) + vector;
+            const double there = play_product(s, arrays, &scores, half, array, &array, played);
+            vector_free = fmax(vector_free, there) + vector;
             made = vector_free;
             use(played, JB_ASIC_AT_VECTOR, vector_free - vector, vector_free);
         }
         if (i > 0) {
             const double start = fmax(array, before);
             played->part[JB_ASIC_PART_VECTOR] += start - array;
-            array = play_product(s, arrays, &values, half, start, 0, played);
+            end = play_product(s, arrays, &values, half, start, &array, played);
         }
     }
-    s->now = array;
+    s->now = end;
     played->vector_ops += softmax_ops * s->chip->chips_a_stage;
 }
 
@@ -340,9 +345,11 @@ static void play_attention(struct jb_asic_schedule *s, const struct jb_step *ste
                       played);
     }
     store(s, (double)cost->kv_write_bytes / s->chip->chips_a_stage, played);
-    played->part[JB_ASIC_PART_LOAD] +=
-        s->now - begin - played->part[JB_ASIC_PART_STREAM] - played->part[JB_ASIC_PART_SKEW] -
-        played->part[JB_ASIC_PART_MEMORY] - played->part[JB_ASIC_PART_VECTOR];
+    /* Waves of one product run under the stream of the next. */
+    const double rest = s->now - begin - played->part[JB_ASIC_PART_STREAM] -
+                        played->part[JB_ASIC_PART_MEMORY] - played->part[JB_ASIC_PART_VECTOR];
+    played->part[JB_ASIC_PART_SKEW] = fmin(played->part[JB_ASIC_PART_SKEW], rest);
+    played->part[JB_ASIC_PART_LOAD] += rest - played->part[JB_ASIC_PART_SKEW];
 }
 
 void jb_asic_schedule_op(struct jb_asic_schedule *schedule, const struct jb_op *op,
