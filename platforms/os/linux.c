@@ -79,6 +79,39 @@ enum jb_status jb_pin_self(uint32_t pu)
     }
 }
 
+enum jb_status jb_affinity_read(struct jb_affinity *ret_affinity)
+{
+    struct jb_affinity affinity = {.group = 0};
+    _Static_assert(sizeof affinity.units == MAX_PUS / 8, "room for all units");
+    cpu_set_t *set = CPU_ALLOC(MAX_PUS);
+    if (set == NULL) {
+        return jb_fail(JB_E_NOMEM, "no memory for an affinity mask");
+    }
+    const size_t bytes = CPU_ALLOC_SIZE(MAX_PUS);
+    const int error = sched_getaffinity(0, bytes, set) != 0 ? errno : 0;
+    memcpy(affinity.units, set, sizeof affinity.units);
+    CPU_FREE(set);
+    if (error != 0) {
+        return jb_fail(JB_E_NOTSUP, "cannot tell where this thread may run: %s", strerror(error));
+    }
+    *ret_affinity = affinity;
+    return JB_OK;
+}
+
+enum jb_status jb_affinity_restore(const struct jb_affinity *affinity)
+{
+    cpu_set_t *set = CPU_ALLOC(MAX_PUS);
+    if (set == NULL) {
+        return jb_fail(JB_E_NOMEM, "no memory for an affinity mask");
+    }
+    memcpy(set, affinity->units, sizeof affinity->units);
+    const int error = sched_setaffinity(0, CPU_ALLOC_SIZE(MAX_PUS), set) != 0 ? errno : 0;
+    CPU_FREE(set);
+    return error == 0 ? JB_OK
+                      : jb_fail(error == EPERM ? JB_E_PERM : JB_E_INVAL,
+                                "cannot let this thread run where it did: %s", strerror(error));
+}
+
 void jb_name_self(const char *name)
 {
     char cut[16];

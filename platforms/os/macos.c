@@ -14,6 +14,18 @@ enum jb_status jb_pin_self(uint32_t pu)
     return jb_fail(JB_E_NOTSUP, "processing unit %u: macOS offers no pinning; threads float", pu);
 }
 
+enum jb_status jb_affinity_read(struct jb_affinity *ret_affinity)
+{
+    (void)ret_affinity;
+    return jb_fail(JB_E_NOTSUP, "macOS offers no pinning; threads float");
+}
+
+enum jb_status jb_affinity_restore(const struct jb_affinity *affinity)
+{
+    (void)affinity;
+    return jb_fail(JB_E_NOTSUP, "macOS offers no pinning; threads float");
+}
+
 void jb_name_self(const char *name)
 {
     char cut[16];

@@ -30,6 +30,17 @@ void jb_utc_now(char ret_text[32]);
 /* Pins the calling thread to one processing unit (OS number).
  * @return NOTSUP where the OS cannot, PERM, INVAL for a unit that is not there or not allowed. */
 enum jb_status jb_pin_self(uint32_t pu);
+/* Where a thread may run: for who pins a thread that is not his own, and gives it back as it was.
+ */
+struct jb_affinity {
+    uint64_t units[128]; /* one bit a processing unit, by OS number within the group */
+    uint32_t group;      /* Windows' processor group; 0 elsewhere                    */
+};
+/* Of the calling thread. @return NOTSUP where the OS cannot pin. */
+enum jb_status jb_affinity_read(struct jb_affinity *ret_affinity) JB_MUST_CHECK;
+/* Lets the calling thread run there again, after any number of jb_pin_self().
+ * @return INVAL if none of the units may be used any more, PERM, NOTSUP. */
+enum jb_status jb_affinity_restore(const struct jb_affinity *affinity);
 /* Names the calling thread for debuggers; at most 15 bytes are used. No effect where unsupported.
  */
 void jb_name_self(const char *name);

@@ -111,6 +111,25 @@ enum jb_status jb_pin_self(uint32_t pu)
     return JB_OK;
 }
 
+enum jb_status jb_affinity_read(struct jb_affinity *ret_affinity)
+{
+    GROUP_AFFINITY affinity;
+    if (!GetThreadGroupAffinity(GetCurrentThread(), &affinity)) {
+        return jb_fail(JB_E_NOTSUP, "cannot tell where this thread may run");
+    }
+    *ret_affinity = (struct jb_affinity){.units = {affinity.Mask}, .group = affinity.Group};
+    return JB_OK;
+}
+
+enum jb_status jb_affinity_restore(const struct jb_affinity *affinity)
+{
+    const GROUP_AFFINITY earlier = {.Group = (WORD)affinity->group,
+                                    .Mask = (KAFFINITY)affinity->units[0]};
+    return SetThreadGroupAffinity(GetCurrentThread(), &earlier, NULL)
+               ? JB_OK
+               : jb_fail(JB_E_INVAL, "cannot let this thread run where it did");
+}
+
 void jb_name_self(const char *name)
 {
     char cut[16];

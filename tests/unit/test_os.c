@@ -292,6 +292,42 @@ static void test_pinning_a_thread_leaves_the_process_its_units(void **state)
     free(pus);
 }
 
+/* A thread of its own, so that the test program stays where it is. */
+static void *pin_and_go_back(void *arg)
+{
+    bool *is_good = arg;
+    struct jb_affinity before, pinned, after;
+    uint32_t first = 0;
+    (void)jb_allowed_pus(&first, 1);
+    memset(&after, 0xa5, sizeof after);
+    if (jb_affinity_read(&before) != JB_OK || jb_pin_self(first) != JB_OK ||
+        jb_affinity_read(&pinned) != JB_OK) {
+        return NULL;
+    }
+    uint32_t n_before = 0, n_pinned = 0;
+    for (uint32_t i = 0; i < 8192; i++) {
+        n_before += (uint32_t)(before.units[i / 64] >> i % 64 & 1);
+        n_pinned += (uint32_t)(pinned.units[i / 64] >> i % 64 & 1);
+    }
+    *is_good = n_before == jb_allowed_pus(NULL, 0) && n_pinned == 1 &&
+               (pinned.units[first / 64] >> first % 64 & 1) != 0 &&
+               jb_affinity_restore(&before) == JB_OK && jb_affinity_read(&after) == JB_OK &&
+               memcmp(&before, &after, sizeof before) == 0;
+    return NULL;
+}
+
+static void test_a_pinned_thread_can_go_back(void **state)
+{
+    (void)state;
+    bool is_good = false;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, pin_and_go_back, &is_good), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(is_good);
+    const struct jb_affinity nowhere = {.group = 0};
+    assert_int_equal(jb_affinity_restore(&nowhere), JB_E_INVAL);
+}
+
 static void test_pages_are_zero_and_aligned(void **state)
 {
     (void)state;
@@ -441,6 +477,7 @@ int main(void)
         cmocka_unit_test(test_what_cannot_be_mapped),
         cmocka_unit_test(test_clocks),
         cmocka_unit_test(test_pinning_a_thread_leaves_the_process_its_units),
+        cmocka_unit_test(test_a_pinned_thread_can_go_back),
         cmocka_unit_test(test_pages_are_zero_and_aligned),
         cmocka_unit_test(test_memory_figures),
         cmocka_unit_test(test_folders_are_listed),
