@@ -403,18 +403,22 @@ void jb_gguf_free(struct jb_gguf *gguf)
     memset(gguf, 0, sizeof *gguf);
 }
 
-const struct jb_gguf_key *jb_gguf_find(const struct jb_gguf *gguf, const char *key)
+/* Binary search by name. @param items (n,) of `stride` bytes, the name first in each.
+ * @param order (n,) indices of the items in the order of their names. @return NULL if none is. */
+static const void *find_named(const char *name, const void *items, size_t stride,
+                              const uint32_t *order, uint32_t n)
 {
     uint32_t low = 0;
-    uint32_t high = gguf->n_keys;
+    uint32_t high = n;
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
-        const struct jb_gguf_key *at = &gguf->keys[gguf->keys_by_name[middle]];
-        const int order = compare(key, strlen(key), at->name.data, at->name.size);
-        if (order == 0) {
-            return at;
+        const void *item = (const char *)items + stride * order[middle];
+        const struct jb_gguf_string *at = item;
+        const int way = compare(name, strlen(name), at->data, at->size);
+        if (way == 0) {
+            return item;
         }
-        if (order < 0) {
+        if (way < 0) {
             high = middle;
         } else {
             low = middle + 1;
@@ -423,22 +427,16 @@ const struct jb_gguf_key *jb_gguf_find(const struct jb_gguf *gguf, const char *k
     return NULL;
 }
 
+_Static_assert(offsetof(struct jb_gguf_key, name) == 0, "find_named() looks there");
+_Static_assert(offsetof(struct jb_gguf_tensor, name) == 0, "find_named() looks there");
+
+const struct jb_gguf_key *jb_gguf_find(const struct jb_gguf *gguf, const char *key)
+{
+    return find_named(key, gguf->keys, sizeof *gguf->keys, gguf->keys_by_name, gguf->n_keys);
+}
+
 const struct jb_gguf_tensor *jb_gguf_find_tensor(const struct jb_gguf *gguf, const char *name)
 {
-    uint32_t low = 0;
-    uint32_t high = gguf->n_tensors;
-    while (low < high) {
-        const uint32_t middle = low + (high - low) / 2;
-        const struct jb_gguf_tensor *at = &gguf->tensors[gguf->tensors_by_name[middle]];
-        const int order = compare(name, strlen(name), at->name.data, at->name.size);
-        if (order == 0) {
-            return at;
-        }
-        if (order < 0) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return NULL;
+    return find_named(name, gguf->tensors, sizeof *gguf->tensors, gguf->tensors_by_name,
+                      gguf->n_tensors);
 }
