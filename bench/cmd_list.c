@@ -6,6 +6,7 @@
 
 #include "backends/registry.h"
 #include "bench/cli.h"
+#include "bench/scenario.h"
 #include "bench/workload/workload.h"
 #include "platforms/devices/device_file.h"
 #include "platforms/meters/meter.h"
@@ -178,6 +179,27 @@ static int list_meters(bool as_csv)
     return JB_EXIT_OK;
 }
 
+static int list_workloads(bool as_csv)
+{
+    static const int widths[] = {11, 12, 7, 6, 6, 6, 0};
+    const char *const head[] = {"name", "model", "batch", "prompt", "image", "gen", "summary"};
+    row(as_csv, head, widths, 7);
+    for (uint32_t i = 0; jb_scenario_at(i) != NULL; i++) {
+        const struct jb_scenario *scenario = jb_scenario_at(i);
+        char prompt[16], image[16] = "", gen[16];
+        (void)snprintf(prompt, sizeof prompt, "%u", scenario->prompt);
+        (void)snprintf(gen, sizeof gen, "%u", scenario->gen);
+        if (scenario->n_image > 0) {
+            (void)snprintf(image, sizeof image, "%u", scenario->n_image);
+        }
+        const char *const cells[] = {scenario->name,   scenario->model, scenario->batches,
+                                     prompt,           image,           gen,
+                                     scenario->summary};
+        row(as_csv, cells, widths, 7);
+    }
+    return JB_EXIT_OK;
+}
+
 static int list_columns(bool as_csv)
 {
     jb_columns_print(stdout, as_csv);
@@ -195,9 +217,10 @@ static const struct {
     {"formats", list_formats, "weight formats for --format"},
     {"methods", list_methods, "optimization methods for --method"},
     {"meters", list_meters, "power, energy and counter sources for --meter"},
+    {"workloads", list_workloads, "what --workload stands for"},
     {"columns", list_columns, "the columns of result files and what they mean"},
 };
-#define KIND_NAMES "backends, devices, models, formats, methods, meters, columns"
+#define KIND_NAMES "backends, devices, models, formats, methods, meters, workloads, columns"
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
 static void print_help(void)

@@ -8,6 +8,7 @@
 #include "bench/checks.h"
 #include "bench/cli.h"
 #include "bench/opening.h"
+#include "bench/scenario.h"
 #include "bench/session.h"
 
 #define MAX_TOKENS 16000000u /* far above any context; keeps sums in 32 bits */
@@ -37,7 +38,11 @@ static const char help[] =
     "  --threads N         host threads                                  [cores usable here]\n"
     "\n"
     "the workload\n"
-    "  --workload survey   llama2-7b, prompt 128, gen 128, batch 1,8; options given override\n"
+    "  --workload NAME     survey: llama2-7b, prompt 128, gen 128, batch 1,8; others: `list\n"
+    "                      workloads`; options given override\n"
+    "  --image-tokens N    multimodal: embeddings before the text            [576]\n"
+    "  --parts N           reasoning: stretches of decode, a row each        [8]\n"
+    "  --power-cap W       rows that draw more are INVALID in energy         [edge: 30]\n"
     "  --batch LIST        sequences at once: 1,8                        [1]\n"
     "  --prompt N          prompt tokens a sequence                      [128]\n"
     "  --gen N             generated tokens a sequence                   [128]\n"
@@ -86,6 +91,9 @@ enum {
     OPT_EXECUTE,
     OPT_THREADS,
     OPT_WORKLOAD,
+    OPT_IMAGE_TOKENS,
+    OPT_PARTS,
+    OPT_POWER_CAP,
     OPT_BATCH,
     OPT_PROMPT,
     OPT_GEN,
@@ -117,6 +125,9 @@ static const struct option long_options[] = {
     {"execute", required_argument, NULL, OPT_EXECUTE},
     {"threads", required_argument, NULL, OPT_THREADS},
     {"workload", required_argument, NULL, OPT_WORKLOAD},
+    {"image-tokens", required_argument, NULL, OPT_IMAGE_TOKENS},
+    {"parts", required_argument, NULL, OPT_PARTS},
+    {"power-cap", required_argument, NULL, OPT_POWER_CAP},
     {"batch", required_argument, NULL, OPT_BATCH},
     {"prompt", required_argument, NULL, OPT_PROMPT},
     {"gen", required_argument, NULL, OPT_GEN},
@@ -145,7 +156,7 @@ struct asked {
     char *batches;
     struct jb_settings settings;
     const char *method, *workload;
-    bool has_prompt, has_depth;
+    bool has_prompt, has_depth, has_gen;
 };
 
 static bool take_count(const char *option, const char *text, uint64_t min, uint64_t max,
@@ -219,6 +230,18 @@ static bool take_window(struct jb_session_args *args, const char *text)
     return true;
 }
 
+static bool take_watts(struct jb_session_args *args, const char *text)
+{
+    char *end = NULL;
+    const double watts = strtod(text, &end);
+    if (end == text || (*end != '\0' && strcmp(end, "W") != 0) || !(watts > 0) || watts > 1e9) {
+        (void)jb_cli_usage("run", "--power-cap: '%.40s' is no power above 0, like 15", text);
+        return false;
+    }
+    args->power_cap_w = watts;
+    return true;
+}
+
 /* Options that take numbers or lists. @return false after saying why. */
 static bool take_value(struct asked *asked, int option, const char *text)
 {
@@ -239,7 +262,14 @@ static bool take_value(struct asked *asked, int option, const char *text)
     case OPT_PROMPT:
         asked->has_prompt = true;
         return take_count("--prompt", text, 1, MAX_TOKENS, &args->prompt);
+    case OPT_IMAGE_TOKENS:
+        return take_count("--image-tokens", text, 1, MAX_TOKENS, &args->n_image);
+    case OPT_PARTS:
+        return take_count("--parts", text, 2, 256, &args->n_parts);
+    case OPT_POWER_CAP:
+        return take_watts(args, text);
     case OPT_GEN:
+        asked->has_gen = true;
         return take_count("--gen", text, 1, MAX_TOKENS, &args->gen);
     case OPT_DEPTH:
         asked->has_depth = true;
@@ -342,18 +372,61 @@ static int split_batches(struct asked *asked)
     return -1;
 }
 
+/* Fills in what --workload stands for and was not given. @return -1 to go on. */
+static int take_workload(struct asked *asked)
+{
+    struct jb_session_args *args = &asked->args;
+    const struct jb_scenario *scenario =
+        asked->workload != NULL ? jb_scenario_find(asked->workload) : NULL;
+    if (asked->workload != NULL && scenario == NULL) {
+        return jb_cli_usage("run", "--workload: '%.40s' is none of: %s", asked->workload,
+                            jb_scenario_names());
+    }
+    if (args->n_image > 0 && (scenario == NULL || scenario->n_image == 0)) {
+        return jb_cli_usage("run", "--image-tokens belongs to --workload multimodal");
+    }
+    if (args->n_parts > 0 && (scenario == NULL || scenario->n_parts == 0)) {
+        return jb_cli_usage("run", "--parts belongs to --workload reasoning");
+    }
+    if (scenario == NULL) {
+        return -1;
+    }
+    const bool is_plain =
+        scenario->n_image == 0 && scenario->n_parts == 0 && !scenario->shares_prompt;
+    if (!is_plain && asked->has_depth) {
+        return jb_cli_usage("run", "--workload %s sets where decode starts: leave out --depth",
+                            scenario->name);
+    }
+    if (scenario->n_image > 0 && args->prompt_text != NULL) {
+        return jb_cli_usage("run", "--workload %s takes seeded ids: leave out --prompt-text",
+                            scenario->name);
+    }
+    if (args->model == NULL) {
+        args->model = scenario->model;
+        args->format = args->format != NULL ? args->format : scenario->format;
+    }
+    args->workload = scenario->name;
+    args->prompt = asked->has_prompt ? args->prompt : scenario->prompt;
+    args->gen = asked->has_gen ? args->gen : scenario->gen;
+    args->n_image = args->n_image > 0 ? args->n_image : scenario->n_image;
+    args->n_parts = args->n_parts > 0 ? args->n_parts : scenario->n_parts;
+    args->shares_prompt = scenario->shares_prompt;
+    args->power_cap_w = args->power_cap_w > 0 ? args->power_cap_w : scenario->power_cap_w;
+    if (args->n_parts > args->gen) {
+        return jb_cli_usage("run", "--parts %u of %u tokens: give fewer parts or more --gen",
+                            args->n_parts, args->gen);
+    }
+    return asked->batches != NULL || take_copy(&asked->batches, scenario->batches) ? -1
+                                                                                   : JB_EXIT_FAILED;
+}
+
 /* Fills what was not given, checks what belongs together. @return -1 to go on. */
 static int complete(struct asked *asked)
 {
     struct jb_session_args *args = &asked->args;
-    if (asked->workload != NULL) {
-        if (strcmp(asked->workload, "survey") != 0) {
-            return jb_cli_usage("run", "--workload: '%s' is none of: survey", asked->workload);
-        }
-        args->model = args->model != NULL ? args->model : "llama2-7b";
-        if (asked->batches == NULL && !take_copy(&asked->batches, "1,8")) {
-            return JB_EXIT_FAILED;
-        }
+    const int taken = take_workload(asked);
+    if (taken >= 0) {
+        return taken;
     }
     if (args->model == NULL) {
         return jb_cli_usage("run", "--model NAME|FILE is needed, for instance --model tiny");
@@ -400,12 +473,24 @@ static void say_workload(const struct asked *asked)
     if (asked->workload == NULL || args->is_quiet) {
         return;
     }
-    (void)fprintf(stderr, "joulebench: workload %s: model %s, prompt %u, gen %u, batch",
-                  asked->workload, args->model, args->prompt, args->gen);
+    (void)fprintf(stderr, "joulebench: workload %s: model %s, ", asked->workload, args->model);
+    if (args->n_image > 0) {
+        (void)fprintf(stderr, "%u image tokens (embeddings; no vision encoder is run), ",
+                      args->n_image);
+    }
+    (void)fprintf(stderr, "prompt %u%s, gen %u", args->prompt,
+                  args->shares_prompt ? " (read once for all sequences)" : "", args->gen);
+    if (args->n_parts > 1) {
+        (void)fprintf(stderr, " in %u parts", args->n_parts);
+    }
+    if (args->power_cap_w > 0) {
+        (void)fprintf(stderr, ", at most %.10g W", args->power_cap_w);
+    }
+    (void)fputs(", batch", stderr);
     for (uint32_t i = 0; i < args->n_batches; i++) {
         (void)fprintf(stderr, "%c%u", i == 0 ? ' ' : ',', args->batches[i]);
     }
-    (void)fputs("; the headline is decode\n", stderr);
+    (void)fprintf(stderr, "; the headline is %s\n", jb_scenario_find(asked->workload)->headline);
 }
 
 int jb_cmd_run(int argc, char **argv)

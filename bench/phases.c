@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/workload/workload.h"
+#include "platforms/base/rng.h"
 #include "platforms/os/os.h"
 
 /* Step durations kept for percentiles: exact for windows of that many steps. */
@@ -27,7 +28,41 @@ static void fill_inputs(struct jb_phases *phases)
         } else {
             jb_prompt_seeded(args->seed, s, args->plan->vocab, row, phases->n_inputs);
         }
+        if (args->shares_prompt && s > 0) {
+            memcpy(row, phases->inputs, args->prompt * sizeof *row);
+        }
     }
+}
+
+/* Embeddings as a projector would give them: small numbers of both signs; their values do not
+ * matter to time and energy. The same image for every sequence. Rows lie as the steps take them:
+ * chunk by chunk, in each sequence by sequence. */
+static bool make_images(struct jb_phases *phases)
+{
+    const struct jb_phases_args *args = &phases->args;
+    const size_t dim = args->plan->dim;
+    if (args->n_image == 0) {
+        return true;
+    }
+    phases->images = calloc((size_t)args->batch * args->n_image * dim, sizeof *phases->images);
+    float *image = calloc(args->n_image * dim, sizeof *image);
+    struct jb_rng rng;
+    jb_rng_seed(&rng, args->seed, 0);
+    for (size_t i = 0; image != NULL && i < args->n_image * dim; i++) {
+        image[i] = (float)(0.1 * (jb_rng_unit(&rng) - 0.5));
+    }
+    float *to = phases->images;
+    for (uint32_t pos = 0; to != NULL && image != NULL && pos < args->n_image;) {
+        const uint32_t left = args->n_image - pos;
+        const uint32_t n = left < args->chunk ? left : args->chunk;
+        for (uint32_t s = 0; s < args->batch; s++, to += n * dim) {
+            memcpy(to, image + pos * dim, n * dim * sizeof *to);
+        }
+        pos += n;
+    }
+    const bool is_made = phases->images != NULL && image != NULL;
+    free(image);
+    return is_made;
 }
 
 enum jb_status jb_phases_create(const struct jb_phases_args *args, struct jb_phases **ret_phases)
@@ -47,7 +82,7 @@ enum jb_status jb_phases_create(const struct jb_phases_args *args, struct jb_pha
     phases->seqs = calloc(batch, sizeof *phases->seqs);
     enum jb_status status = JB_OK;
     if (phases->inputs == NULL || phases->next == NULL || phases->filled == NULL ||
-        phases->outputs == NULL || phases->seqs == NULL) {
+        phases->outputs == NULL || phases->seqs == NULL || !make_images(phases)) {
         status = jb_fail(JB_E_NOMEM, "no memory for the ids of batch %u", batch);
     }
     if (status == JB_OK) {
@@ -74,6 +109,7 @@ void jb_phases_free(struct jb_phases *phases)
     jb_marks_free(&phases->step_marks);
     jb_marks_free(&phases->first_marks);
     free(phases->inputs);
+    free(phases->images);
     free(phases->next);
     free(phases->filled);
     free(phases->outputs);
@@ -144,16 +180,37 @@ static enum jb_status run_step(struct jb_phases *phases, const struct jb_step *s
     return status;
 }
 
-/* Positions [0, n) of every sequence, in chunks; ids after the last of them. */
-static enum jb_status fill_to(struct jb_phases *phases, uint32_t n, double *ret_modelled_s)
+/* The step at position pos of a prompt of n, of the first n_seqs sequences. Image positions take no
+ * ids: they enter after the embedding, where the residual stream is a cut of the program. */
+static struct jb_step aim_prompt(struct jb_phases *phases, uint32_t pos, uint32_t n,
+                                 uint32_t n_seqs, uint32_t *ret_n_tokens)
 {
-    const uint32_t chunk = phases->args.chunk;
+    const struct jb_phases_args *args = &phases->args;
+    const bool is_image = pos < args->n_image;
+    const uint32_t end = is_image && args->n_image < n ? args->n_image : n;
+    const uint32_t n_tokens = end - pos < args->chunk ? end - pos : args->chunk;
+    struct jb_step step =
+        aim(phases, pos, n_tokens, pos + n_tokens == n ? JB_WANT_LAST : JB_WANT_NONE);
+    step.n_seqs = n_seqs;
+    if (is_image) {
+        step.op_begin = args->plan->programs[0].cuts[1];
+        step.acts = phases->images + (size_t)args->batch * pos * args->plan->dim;
+        for (uint32_t s = 0; s < n_seqs; s++) {
+            phases->seqs[s].tokens = NULL;
+        }
+    }
+    *ret_n_tokens = n_tokens;
+    return step;
+}
+
+/* Positions [0, n) of the first n_seqs sequences, in chunks; ids after the last of them. */
+static enum jb_status fill_to(struct jb_phases *phases, uint32_t n, uint32_t n_seqs,
+                              double *ret_modelled_s)
+{
     enum jb_status status = JB_OK;
     double total_s = 0;
-    for (uint32_t pos = 0; pos < n && status == JB_OK; pos += chunk) {
-        const uint32_t n_tokens = n - pos < chunk ? n - pos : chunk;
-        const struct jb_step step =
-            aim(phases, pos, n_tokens, pos + n_tokens == n ? JB_WANT_LAST : JB_WANT_NONE);
+    for (uint32_t pos = 0, n_tokens = 0; pos < n && status == JB_OK; pos += n_tokens) {
+        const struct jb_step step = aim_prompt(phases, pos, n, n_seqs, &n_tokens);
         double modelled_s = 0;
         status = run_step(phases, &step, &modelled_s);
         total_s += modelled_s;
@@ -162,10 +219,17 @@ static enum jb_status fill_to(struct jb_phases *phases, uint32_t n, double *ret_
     return status;
 }
 
+/* Sequences that a prefill reads. */
+static uint32_t n_read(const struct jb_phases *phases)
+{
+    return phases->args.shares_prompt ? 1 : phases->args.batch;
+}
+
 enum jb_status jb_phases_fill(struct jb_phases *phases)
 {
     double modelled_s = 0;
-    const enum jb_status status = fill_to(phases, phases->args.depth, &modelled_s);
+    const enum jb_status status =
+        fill_to(phases, phases->args.depth, phases->args.batch, &modelled_s);
     memcpy(phases->filled, phases->next, phases->args.batch * sizeof *phases->filled);
     return status;
 }
@@ -175,7 +239,7 @@ enum jb_status jb_phases_prefill(void *ctx)
     struct jb_phases *phases = ctx;
     double modelled_s = 0;
     const double begin_s = jb_clock_s();
-    const enum jb_status status = fill_to(phases, phases->args.prompt, &modelled_s);
+    const enum jb_status status = fill_to(phases, phases->args.prompt, n_read(phases), &modelled_s);
     const double end_s = jb_clock_s();
     jb_marks_add(&phases->first_marks, is_modelled(phases) ? modelled_s : end_s - begin_s);
     return status;
@@ -240,6 +304,9 @@ enum jb_status jb_phases_total(void *ctx)
 {
     const enum jb_status status = jb_phases_prefill(ctx);
     struct jb_phases *phases = ctx;
+    for (uint32_t i = n_read(phases); i < phases->args.batch; i++) {
+        phases->next[i] = phases->next[0]; /* the same prompt gives the same id */
+    }
     return status == JB_OK ? generate(phases, phases->args.prompt, phases->next) : status;
 }
 
@@ -277,7 +344,7 @@ enum jb_status jb_phases_reference(struct jb_phases *phases, enum jb_phase phase
     if (logits == NULL) {
         return jb_fail(JB_E_NOMEM, "no memory for the reference's logits");
     }
-    enum jb_status status = fill_to(phases, start, &unused_s);
+    enum jb_status status = fill_to(phases, start, batch, &unused_s);
     phases->logits = logits;
     for (uint32_t i = 0; i < gen && status == JB_OK; i++) {
         for (uint32_t s = 0; phases->args.is_free && s < batch; s++) {
@@ -299,13 +366,10 @@ void jb_phases_each_step(const struct jb_phases *phases, enum jb_phase phase,
                          void (*fn)(void *ctx, const struct jb_step *step), void *ctx)
 {
     struct jb_phases copy = *phases; /* aim() writes seqs only, which hold nothing between steps */
-    const uint32_t chunk = phases->args.chunk;
     const uint32_t prompt = phase == JB_DECODE ? 0 : phases->args.prompt;
     const uint32_t start = phase == JB_DECODE ? phases->args.depth : phases->args.prompt;
-    for (uint32_t pos = 0; pos < prompt; pos += chunk) {
-        const uint32_t n_tokens = prompt - pos < chunk ? prompt - pos : chunk;
-        const struct jb_step step =
-            aim(&copy, pos, n_tokens, pos + n_tokens == prompt ? JB_WANT_LAST : JB_WANT_NONE);
+    for (uint32_t pos = 0, n_tokens = 0; pos < prompt; pos += n_tokens) {
+        const struct jb_step step = aim_prompt(&copy, pos, prompt, n_read(phases), &n_tokens);
         fn(ctx, &step);
     }
     for (uint32_t i = 0; phase != JB_PREFILL && i < phases->args.gen; i++) {

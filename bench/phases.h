@@ -31,6 +31,10 @@ struct jb_phases_args {
     uint32_t batch, prompt, gen, depth, chunk;
     bool is_free;
     const int32_t *prompt_ids; /* (prompt,) fed to every sequence; NULL = ids from the seed */
+    uint32_t n_image;   /* the first positions get embeddings (from the seed), not ids; at most
+                           prompt and depth                                              */
+    bool shares_prompt; /* all sequences have the prompt of the first; prefill and total
+                           read it once, total starts with the others filled             */
     uint64_t seed;
     const volatile sig_atomic_t *stop; /* not 0 = give up at the next step */
 };
@@ -49,6 +53,7 @@ struct jb_phases {
     int32_t *filled;     /* (batch,) ids after the depth fill: free feed starts decode with them */
     int32_t *outputs;    /* (batch, gen) decode ids of the last phase, sequence by sequence */
     struct jb_seq *seqs; /* (batch,) */
+    float *images;       /* (n_image, dim) of each sequence, in the order of the steps; NULL */
     float *logits;       /* (batch, vocab) during the reference pass; NULL otherwise */
     uint64_t n_emitted;  /* decode ids in [0, vocab) that came back since clear() */
     struct jb_marks step_marks, first_marks; /* decode steps; whole prefills with their id */
@@ -66,7 +71,8 @@ void jb_phases_free(struct jb_phases *phases); /* NULL is fine */
 
 /* Before a window: forgets marks, counts and modelled sums. */
 void jb_phases_clear(struct jb_phases *phases);
-/* Before a decode window: fills every slot to `depth` positions. Nothing of it is kept. */
+/* Before a decode window, and where the prompt is shared before a total window: fills every slot to
+ * `depth` positions. Nothing of it is kept. */
 enum jb_status jb_phases_fill(struct jb_phases *phases) JB_MUST_CHECK;
 
 /* One phase; ctx is the struct jb_phases. For jb_measure_window().

@@ -242,6 +242,27 @@ static void put_run(struct jb_grow *places, const char *name, uint64_t from, uin
     }
 }
 
+/* Rows of one run differ in phase and, where decode is run in parts, in depth and length. */
+static bool is_of_group(const struct jb_sheet *sheet, const uint32_t columns[4], uint64_t row,
+                        const struct jb_record *key)
+{
+    char depth[32] = "", output[32] = "";
+    if (key->kv_depth != JB_INT_MISSING) {
+        (void)snprintf(depth, sizeof depth, "%lld", (long long)key->kv_depth);
+    }
+    if (key->output_tokens != JB_INT_MISSING) {
+        (void)snprintf(output, sizeof output, "%lld", (long long)key->output_tokens);
+    }
+    const char *const wanted[] = {key->run_id, key->phase, depth, output};
+    for (size_t i = 0; i < COUNT(wanted); i++) {
+        if (columns[i] == sheet->n_columns ||
+            strcmp(jb_sheet_cell(sheet, row, columns[i]), wanted[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void jb_report_places(const struct jb_report *report, const struct jb_group *group,
                       struct jb_grow *places)
 {
@@ -250,13 +271,13 @@ void jb_report_places(const struct jb_report *report, const struct jb_group *gro
         if (report->files[i].kind != JB_REPORT_ROWS) {
             continue;
         }
-        const uint32_t id = jb_sheet_find(sheet, "run_id"), phase = jb_sheet_find(sheet, "phase");
+        const uint32_t columns[] = {jb_sheet_find(sheet, "run_id"), jb_sheet_find(sheet, "phase"),
+                                    jb_sheet_find(sheet, "kv_depth"),
+                                    jb_sheet_find(sheet, "output_tokens")};
         uint64_t from = 0, to = 0;
         bool is_first = true;
         for (uint64_t r = 0; r <= sheet->n_rows; r++) {
-            const bool is_in = r < sheet->n_rows &&
-                               strcmp(jb_sheet_cell(sheet, r, id), group->key.run_id) == 0 &&
-                               strcmp(jb_sheet_cell(sheet, r, phase), group->key.phase) == 0;
+            const bool is_in = r < sheet->n_rows && is_of_group(sheet, columns, r, &group->key);
             if (is_in && to + 1 == sheet->lines[r] && from > 0) {
                 to++;
             } else if (is_in || r == sheet->n_rows) {

@@ -26,7 +26,8 @@ static void put_text(char *cell, size_t size, const char *text)
 
 static int64_t tokens_of(const struct jb_phases_args *args, enum jb_phase phase)
 {
-    return (int64_t)args->batch * (phase == JB_PREFILL ? args->prompt : args->gen);
+    const uint32_t n_read = args->shares_prompt ? 1 : args->batch;
+    return phase == JB_PREFILL ? (int64_t)n_read * args->prompt : (int64_t)args->batch * args->gen;
 }
 
 static void fill_measured(const struct jb_window *window, struct jb_record *record)
@@ -168,9 +169,14 @@ static void judge_time(struct jb_row_context *context, enum jb_phase phase,
 static void judge_energy(const struct jb_row_context *context, struct jb_record *record)
 {
     if (jb_is_missing(record->energy_j)) {
+        jb_record_reason(record, record->power_cap_w > 0 ? "power-cap-unchecked" : "");
         return;
     }
     PUT(record->energy_verdict, "INDICATIVE");
+    if (record->power_w > record->power_cap_w) {
+        PUT(record->energy_verdict, "INVALID");
+        jb_record_reason(record, "above-power-cap");
+    }
     if (record->power_w > JB_LIMIT_TOLERANCE * context->peaks.limit_w) {
         PUT(record->energy_verdict, "INVALID");
         jb_record_reason(record, "above-power-limit");
@@ -195,6 +201,7 @@ void jb_row_fill(struct jb_row_context *context, enum jb_phase phase, uint32_t r
     record->repetition = repetition;
     record->kv_depth = phase == JB_DECODE ? phases->args.depth : 0;
     record->tokens = tokens_of(&phases->args, phase);
+    record->batch = phase == JB_PREFILL && phases->args.shares_prompt ? 1 : record->batch;
     if (is_modelled(context)) {
         fill_modelled(context, window, record);
     } else {

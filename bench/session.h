@@ -45,6 +45,12 @@ struct jb_session_args {
     bool has_ceiling;        /* false: bounds come from the device file alone              */
     const char *trace;       /* NULL = none                                             */
     bool is_quiet;           /* errors only                                             */
+    /* Beyond prompt and decode (bench/scenario.h). */
+    const char *workload; /* --workload; NULL = none                                    */
+    uint32_t n_image;     /* positions of embeddings before the prompt's text            */
+    uint32_t n_parts;     /* stretches of decode, each a row; 0 or 1 = all in one        */
+    bool shares_prompt;   /* one prefill for all sequences                              */
+    double power_cap_w;   /* 0 = none                                                   */
 };
 
 /* Weights above which a modelled device is run without computing tensors unless told otherwise

@@ -39,8 +39,8 @@ static enum jb_execution choose_execution(const struct cell *cell)
 
 /* ---- one batch ---- */
 
-/* One repetition: a window a phase. @param is_kept false = warm-up. */
-static enum jb_status repeat(struct cell *cell, uint32_t repetition, bool is_kept)
+/* One repetition: a window a wanted phase. @param is_kept false = warm-up. */
+static enum jb_status repeat(struct cell *cell, unsigned wanted, uint32_t repetition, bool is_kept)
 {
     static enum jb_status (*const runs[])(void *ctx) = {jb_phases_prefill, jb_phases_decode,
                                                         jb_phases_total};
@@ -48,10 +48,15 @@ static enum jb_status repeat(struct cell *cell, uint32_t repetition, bool is_kep
     char utc[32];
     jb_utc_now(utc);
     for (enum jb_phase phase = JB_PREFILL; phase < JB_N_PHASES; phase++) {
+        if ((wanted & 1u << phase) == 0) {
+            continue;
+        }
         jb_progress_show(&session->progress, "%s: batch %u, %s %u, %s", cell->backend->name,
                          cell->phases->args.batch, is_kept ? "repetition" : "warm-up", repetition,
                          jb_phase_name(phase));
-        enum jb_status status = phase == JB_DECODE ? jb_phases_fill(cell->phases) : JB_OK;
+        const bool wants_fill =
+            phase == JB_DECODE || (phase == JB_TOTAL && session->args->shares_prompt);
+        enum jb_status status = wants_fill ? jb_phases_fill(cell->phases) : JB_OK;
         if (status != JB_OK) {
             return status;
         }
@@ -128,23 +133,57 @@ static enum jb_status show_text(struct cell *cell)
     return status;
 }
 
-static enum jb_status run_batch(struct cell *cell)
+/* What of a batch is run with one set of phases. */
+struct part {
+    uint32_t depth, gen;
+    unsigned phases; /* a set: bit 1 << enum jb_phase */
+};
+
+/* Repetitions of one part. */
+static enum jb_status repeat_part(struct cell *cell, const struct part *part)
 {
     struct session *session = cell->session;
     const struct jb_session_args *args = session->args;
-    const uint32_t batch = args->batches[cell->batch_index];
     const uint32_t reps = args->reps > 0 ? args->reps : cell_is_modelled(cell) ? 1 : DEFAULT_REPS;
+    const bool is_reference = strcmp(cell->backend->name, "refops") == 0;
+    enum jb_status status = JB_OK;
+    if (is_reference && session->n_backends > 1 && args->n_parts < 2) {
+        status = keep_reference(cell);
+    }
+    memcpy(cell->row.references, session->references[cell->batch_index],
+           sizeof cell->row.references);
+    if (status == JB_OK && !cell_is_modelled(cell)) {
+        status = repeat(cell, part->phases, 0, false); /* a modelled device has nothing to warm */
+    }
+    for (uint32_t i = 0; i < reps && status == JB_OK; i++) {
+        status = repeat(cell, part->phases, i, true);
+    }
+    jb_progress_end(&session->progress);
+    if (status == JB_OK && args->wants_text && session->prompt_ids != NULL &&
+        cell->execution == JB_EXECUTE_FUNCTIONAL && (cell->backend->caps & JB_CAP_NO_RESULT) == 0) {
+        status = show_text(cell);
+    }
+    return status;
+}
+
+static enum jb_status run_part(struct cell *cell, const struct part *part)
+{
+    const struct session *session = cell->session;
+    const struct jb_session_args *args = session->args;
+    const uint32_t batch = args->batches[cell->batch_index];
     const struct jb_phases_args phases_args = {.backend = cell->backend,
                                                .device = cell->device,
                                                .plan = cell->use->plan,
                                                .execution = cell->execution,
                                                .batch = batch,
                                                .prompt = session->prompt,
-                                               .gen = args->gen,
-                                               .depth = session->depth,
+                                               .gen = part->gen,
+                                               .depth = part->depth,
                                                .chunk = args->chunk,
                                                .is_free = session->prompt_ids != NULL,
                                                .prompt_ids = session->prompt_ids,
+                                               .n_image = args->n_image,
+                                               .shares_prompt = args->shares_prompt,
                                                .seed = args->seed,
                                                .stop = &session_stop};
     enum jb_status status = cell->backend->reset(cell->device);
@@ -157,29 +196,41 @@ static enum jb_status run_batch(struct cell *cell)
     cell->row.phases = cell->phases;
     memset(cell->row.first_digests, 0, sizeof cell->row.first_digests);
     cell_fill_common(cell, batch, &cell->row.common);
+    cell->row.common.output_tokens = part->gen;
     cell->row.resident_bytes =
         (double)cell->row.common.weight_bytes +
         (double)jb_plan_kv_bytes(cell->use->plan, batch, cell->phases->n_inputs);
-    const bool is_reference = strcmp(cell->backend->name, "refops") == 0;
-    if (is_reference && session->n_backends > 1) {
-        status = keep_reference(cell);
-    }
-    memcpy(cell->row.references, session->references[cell->batch_index],
-           sizeof cell->row.references);
-    if (status == JB_OK && !cell_is_modelled(cell)) {
-        status = repeat(cell, 0, false); /* a modelled device has nothing to warm */
-    }
-    for (uint32_t i = 0; i < reps && status == JB_OK; i++) {
-        status = repeat(cell, i, true);
-    }
-    jb_progress_end(&session->progress);
-    if (status == JB_OK && args->wants_text && session->prompt_ids != NULL &&
-        cell->execution == JB_EXECUTE_FUNCTIONAL && (cell->backend->caps & JB_CAP_NO_RESULT) == 0) {
-        status = show_text(cell);
-    }
+    status = repeat_part(cell, part);
     jb_phases_free(cell->phases);
     cell->phases = NULL;
     return status;
+}
+
+static enum jb_status run_batch(struct cell *cell)
+{
+    const struct session *session = cell->session;
+    const struct jb_session_args *args = session->args;
+    const unsigned prefill = 1u << JB_PREFILL, decode = 1u << JB_DECODE, total = 1u << JB_TOTAL;
+    const uint32_t n_parts = args->n_parts > 1 ? args->n_parts : 1;
+    if (n_parts == 1) {
+        return run_part(cell, &(struct part){.depth = session->depth,
+                                             .gen = args->gen,
+                                             .phases = prefill | decode | total});
+    }
+    enum jb_status status = JB_OK;
+    uint32_t done = 0;
+    for (uint32_t i = 0; i < n_parts && status == JB_OK; i++) {
+        const uint32_t end = (uint32_t)((uint64_t)args->gen * (i + 1) / n_parts);
+        const struct part part = {.depth = session->prompt + done,
+                                  .gen = end - done,
+                                  .phases = i == 0 ? prefill | decode : decode};
+        status = run_part(cell, &part);
+        done = end;
+    }
+    return status != JB_OK
+               ? status
+               : run_part(cell, &(struct part){
+                                    .depth = session->prompt, .gen = args->gen, .phases = total});
 }
 
 /* ---- one backend ---- */
@@ -202,7 +253,8 @@ static enum jb_status load(struct cell *cell)
     const struct session *session = cell->session;
     const uint32_t context =
         (session->prompt > session->depth ? session->prompt : session->depth) + session->args->gen;
-    const uint32_t longest = session->prompt > session->depth ? session->prompt : session->depth;
+    const uint32_t filled = session->prompt > session->depth ? session->prompt : session->depth;
+    const uint32_t longest = session->args->n_parts > 1 ? context : filled; /* later parts fill */
     const uint32_t chunk = session->args->chunk < longest ? session->args->chunk : longest;
     if (cell->probe.platform == JB_CPU && !cell_is_modelled(cell) &&
         (cell->backend->caps & JB_CAP_NO_RESULT) == 0) {

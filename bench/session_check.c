@@ -110,7 +110,7 @@ static enum jb_status settle_sizes(struct session *session)
     }
     enum jb_status status =
         session_model(session, needs_weights ? JB_EXECUTE_FUNCTIONAL : JB_EXECUTE_TIMING, &use);
-    session->prompt = args->prompt;
+    session->prompt = args->n_image + args->prompt;
     if (status == JB_OK && args->prompt_text != NULL) {
         status = encode_prompt(session, jb_model_info(use->model));
     }

@@ -36,6 +36,12 @@ static void make_run_id(const struct cell *cell, uint32_t batch, char *ret_id, s
     hash_text(state, args->meters);
     hash_text(state, args->prompt_text);
     hash_text(state, numbers);
+    if (args->workload != NULL || args->power_cap_w > 0) {
+        (void)snprintf(numbers, sizeof numbers, "%u/%u/%d/%.17g", args->n_image, args->n_parts,
+                       (int)args->shares_prompt, args->power_cap_w);
+        hash_text(state, args->workload);
+        hash_text(state, numbers);
+    }
     for (uint32_t i = 0; i < cell->open.n_settings; i++) {
         hash_text(state, cell->settings[i].key);
         hash_text(state, cell->settings[i].value);
@@ -95,6 +101,13 @@ void cell_fill_common(struct cell *cell, uint32_t batch, struct jb_record *recor
         cell->use->plan, session->max_batch,
         (session->prompt > session->depth ? session->prompt : session->depth) + args->gen);
     put_simd(record);
+    PUT(record->workload, args->workload != NULL ? args->workload : "");
+    if (args->n_image > 0) {
+        record->image_tokens = args->n_image;
+    }
+    if (args->power_cap_w > 0) {
+        record->power_cap_w = args->power_cap_w;
+    }
 }
 
 enum jb_status cell_keep_row(struct cell *cell, enum jb_phase phase, const struct jb_record *record)

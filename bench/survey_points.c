@@ -78,8 +78,11 @@ static bool point_of_group(const struct jb_group *group, struct jb_point *ret_po
     const bool is_imported = strcmp(key->time_class, "literature") == 0;
     const bool is_phase =
         strcmp(key->phase, "decode") == 0 || (is_imported && strcmp(key->phase, "total") == 0);
-    if (!is_phase || strcmp(group->verdict, "INVALID") == 0 || platform == JB_N_PUB_PLATFORMS ||
-        !(group->power_w.median > 0.0) || !(group->tokens_per_s.median > 0.0)) {
+    const bool is_plain = key->workload[0] == '\0' || strcmp(key->workload, "survey") == 0 ||
+                          strcmp(key->workload, "edge") == 0;
+    if (!is_plain || !is_phase || strcmp(group->verdict, "INVALID") == 0 ||
+        platform == JB_N_PUB_PLATFORMS || !(group->power_w.median > 0.0) ||
+        !(group->tokens_per_s.median > 0.0)) {
         return false;
     }
     const size_t time = jb_class_look_of(key->time_class);

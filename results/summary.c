@@ -9,10 +9,11 @@
 
 /* Everything that says what was run, in the order of the summary's CSV. */
 static const char *const identity_names[] = {
-    "backend",       "platform",   "device",        "n_devices",     "threads",   "model",
-    "weight_format", "kv_format",  "method",        "method_class",  "execution", "feed",
-    "seed",          "batch",      "prompt_tokens", "output_tokens", "kv_depth",  "prefill_chunk",
-    "phase",         "time_class", "host",          "simd",          "commit",    "run_id",
+    "backend",       "platform",     "device",        "n_devices",     "threads",   "model",
+    "weight_format", "kv_format",    "method",        "method_class",  "execution", "feed",
+    "seed",          "batch",        "prompt_tokens", "output_tokens", "kv_depth",  "prefill_chunk",
+    "phase",         "time_class",   "host",          "simd",          "commit",    "run_id",
+    "workload",      "image_tokens",
 };
 /* Identity only where energy is known: a repetition whose meter failed belongs to its siblings. */
 static const char *const energy_names[] = {"energy_class", "energy_source", "energy_scope"};

@@ -92,6 +92,7 @@ TEXT_CELL(execution, 12)
 TEXT_CELL(feed, 8)
 TEXT_CELL(phase, 8)
 TEXT_CELL(simd, 12)
+TEXT_CELL(workload, 16)
 INT_CELL(n_devices)
 INT_CELL(threads)
 INT_CELL(seed)
@@ -172,6 +173,7 @@ static const struct shown {
     {"method", method_cell, false, "method %s"},
     {"execution", execution_cell, false, "%s"},
     {"feed", feed_cell, false, "%s feed"},
+    {"workload", workload_cell, false, "workload %s"},
     {"seed", seed_cell, true, "seed %s"},
     {"batch", batch_cell, true, NULL},
     {"prompt", prompt_tokens_cell, true, "prompt %s"},

@@ -13,12 +13,15 @@
 
 #define MAX_SEEN 64
 #define VOCAB 50u
+#define DIM 2u
 
 struct jb_device {
     struct {
         uint32_t pos, n_tokens, n_seqs;
         enum jb_want want;
         int32_t first_token, second_sequence_token;
+        uint32_t op_begin;
+        float first_act, second_sequence_act; /* of image positions */
     } seen[MAX_SEEN];
     uint32_t n_seen;
     int32_t next_id;
@@ -33,8 +36,15 @@ static enum jb_status note_step(struct jb_device *dev, const struct jb_step *ste
     dev->seen[dev->n_seen].n_tokens = seqs[0].n_tokens;
     dev->seen[dev->n_seen].n_seqs = step->n_seqs;
     dev->seen[dev->n_seen].want = seqs[0].want;
-    dev->seen[dev->n_seen].first_token = seqs[0].tokens[0];
-    dev->seen[dev->n_seen].second_sequence_token = step->n_seqs > 1 ? seqs[1].tokens[0] : -1;
+    dev->seen[dev->n_seen].op_begin = step->op_begin;
+    if (step->op_begin > 0) {
+        assert_null(seqs[0].tokens);
+        dev->seen[dev->n_seen].first_act = step->acts[0];
+        dev->seen[dev->n_seen].second_sequence_act = step->acts[seqs[0].n_tokens * DIM];
+    } else {
+        dev->seen[dev->n_seen].first_token = seqs[0].tokens[0];
+        dev->seen[dev->n_seen].second_sequence_token = step->n_seqs > 1 ? seqs[1].tokens[0] : -1;
+    }
     dev->n_seen++;
     for (uint32_t s = 0; s < step->n_seqs && seqs[0].want != JB_WANT_NONE; s++) {
         step->ret_ids[s] = dev->next_id + (int32_t)(10 * s);
@@ -44,9 +54,10 @@ static enum jb_status note_step(struct jb_device *dev, const struct jb_step *ste
 }
 
 static const struct jb_backend backend = {.name = "notes", .step = note_step};
-static const struct jb_program program = {.name = "full", .n_ops = 3};
+static const uint32_t cuts[] = {0, 1, 3};
+static const struct jb_program program = {.name = "full", .n_ops = 3, .cuts = cuts, .n_cuts = 3};
 static const struct jb_plan plan = {
-    .vocab = VOCAB, .max_context = 64, .programs = &program, .n_programs = 1};
+    .dim = DIM, .vocab = VOCAB, .max_context = 64, .programs = &program, .n_programs = 1};
 static volatile sig_atomic_t stop;
 static struct jb_device device;
 
@@ -110,6 +121,45 @@ static void test_forced_decode_feeds_seeded_ids_and_rolls_back(void **state)
     /* sequence by sequence: ids of the last phase were 4 5 6 and 14 15 16 */
     const int32_t outputs[] = {4, 5, 6, 14, 15, 16};
     assert_memory_equal(phases->outputs, outputs, sizeof outputs);
+    jb_phases_free(phases);
+}
+
+static void test_image_positions_get_embeddings_and_no_ids(void **state)
+{
+    (void)state;
+    struct jb_phases *phases = make(&(struct jb_phases_args){
+        .batch = 2, .prompt = 9, .gen = 2, .depth = 9, .chunk = 4, .n_image = 6});
+    assert_int_equal(jb_phases_prefill(phases), JB_OK);
+    const uint32_t at[] = {0, 4, 6};
+    const uint32_t n[] = {4, 2, 3};
+    assert_int_equal(device.n_seen, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(device.seen[i].pos, at[i]);
+        assert_int_equal(device.seen[i].n_tokens, n[i]);
+        assert_int_equal(device.seen[i].op_begin, i < 2 ? 1 : 0);
+        assert_int_equal(device.seen[i].want, i == 2 ? JB_WANT_LAST : JB_WANT_NONE);
+        /* both sequences see the same image */
+        assert_true(device.seen[i].first_act == device.seen[i].second_sequence_act);
+    }
+    assert_true(device.seen[0].first_act != device.seen[1].first_act);
+    assert_int_equal(device.seen[2].first_token, phases->inputs[6]);
+    jb_phases_free(phases);
+}
+
+static void test_a_shared_prompt_is_read_once(void **state)
+{
+    (void)state;
+    struct jb_phases *phases = make(&(struct jb_phases_args){
+        .batch = 3, .prompt = 4, .gen = 2, .depth = 4, .chunk = 8, .shares_prompt = true});
+    assert_memory_equal(phases->inputs, phases->inputs + phases->n_inputs, 4 * sizeof(int32_t));
+    assert_int_equal(jb_phases_fill(phases), JB_OK);
+    assert_int_equal(jb_phases_prefill(phases), JB_OK);
+    assert_int_equal(jb_phases_total(phases), JB_OK);
+    const uint32_t n_seqs[] = {3, 1, 1, 3, 3};
+    assert_int_equal(device.n_seen, 5);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(device.seen[i].n_seqs, n_seqs[i]);
+    }
     jb_phases_free(phases);
 }
 
@@ -205,6 +255,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prefill_is_cut_into_chunks),
         cmocka_unit_test(test_forced_decode_feeds_seeded_ids_and_rolls_back),
+        cmocka_unit_test(test_image_positions_get_embeddings_and_no_ids),
+        cmocka_unit_test(test_a_shared_prompt_is_read_once),
         cmocka_unit_test(test_free_feed_goes_on_from_the_returned_id),
         cmocka_unit_test(test_ids_outside_the_vocabulary),
         cmocka_unit_test(test_stop_and_failure_end_a_phase),
