@@ -40,6 +40,8 @@ static const char help[] =
     "  --ceilings FILE     real devices: hold the time against a table of `joulebench roofline`\n"
     "                                                                    [measured here]\n"
     "  --no-ceiling        hold it against the device file of --device alone\n"
+    "  --trace-ops FILE.json    simulated devices: charges over time, for chrome://tracing\n"
+    "  --trace-commands FILE    simulated devices: every memory command, as CSV\n"
     "  --output FILE       append the row here (made if missing)         [stdout]\n"
     "\n"
     "On simulated devices time_s = cycles / clock_hz, from the first command to the last result\n"
@@ -67,6 +69,8 @@ enum {
     OPT_EXECUTE,
     OPT_WINDOW,
     OPT_METER,
+    OPT_TRACE_OPS,
+    OPT_TRACE_COMMANDS,
     OPT_CEILINGS,
     OPT_NO_CEILING,
     OPT_OUTPUT,
@@ -88,6 +92,8 @@ static const struct option long_options[] = {
     {"execute", required_argument, NULL, OPT_EXECUTE},
     {"window", required_argument, NULL, OPT_WINDOW},
     {"meter", required_argument, NULL, OPT_METER},
+    {"trace-ops", required_argument, NULL, OPT_TRACE_OPS},
+    {"trace-commands", required_argument, NULL, OPT_TRACE_COMMANDS},
     {"ceilings", required_argument, NULL, OPT_CEILINGS},
     {"no-ceiling", no_argument, NULL, OPT_NO_CEILING},
     {"output", required_argument, NULL, OPT_OUTPUT},
@@ -101,6 +107,7 @@ static const struct option long_options[] = {
 struct asked {
     struct jb_op_wish wish;
     struct jb_settings settings;
+    struct jb_insight_args insight;
     const char *backend, *op, *shape, *format, *execute, *pattern, *output, *ceilings;
 };
 
@@ -165,6 +172,8 @@ static bool take(struct asked *asked, int option, const char *text)
         {OPT_OUTPUT, &asked->output},
         {OPT_PATTERN, &asked->pattern},
         {OPT_CEILINGS, &asked->ceilings},
+        {OPT_TRACE_OPS, &asked->insight.ops},
+        {OPT_TRACE_COMMANDS, &asked->insight.commands},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (texts[i].option == option) {
@@ -320,6 +329,10 @@ static int complete(struct asked *asked)
         return jb_cli_usage("op", "--execute timing: `%s` is a real device, it must compute",
                             wish->backend->name);
     }
+    if ((asked->insight.ops != NULL || asked->insight.commands != NULL) && !is_modelled) {
+        return jb_cli_usage("op", "--trace-%s: `%s` is a real device, timed from outside",
+                            asked->insight.ops != NULL ? "ops" : "commands", wish->backend->name);
+    }
     wish->execution = is_modelled ? (enum jb_execution)mode : JB_EXECUTE_FUNCTIONAL;
     wish->settings = asked->settings.items;
     wish->n_settings = asked->settings.n;
@@ -357,10 +370,19 @@ static int run(struct asked *asked)
         }
     }
     asked->wish.ceilings = ceilings;
+    if (asked->insight.ops != NULL || asked->insight.commands != NULL) {
+        status = jb_insight_open(&asked->insight, &asked->wish.insight);
+        if (status != JB_OK) {
+            free(ceilings);
+            return jb_cli_fail(status);
+        }
+    }
     status = jb_op_run(&asked->wish, &answer, &is_ready);
     free(ceilings);
-    if (status != JB_OK) {
-        return refuse(asked->backend, status, is_ready);
+    const int code = status == JB_OK ? JB_EXIT_OK : refuse(asked->backend, status, is_ready);
+    status = jb_insight_close(asked->wish.insight);
+    if (code != JB_EXIT_OK || status != JB_OK) {
+        return code != JB_EXIT_OK ? code : jb_cli_fail(status);
     }
     status = jb_op_row_write(&asked->wish, &answer, asked->output);
     return status == JB_OK ? JB_EXIT_OK : jb_cli_fail(status);

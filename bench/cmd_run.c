@@ -67,6 +67,9 @@ static const char help[] =
     "  --output FILE.csv   append rows here (made if missing); ids go to FILE.csv.ids\n"
     "                                                                    [stdout]\n"
     "  --trace FILE.csv    write every meter sample: `plot power-time`, `--meter replay:FILE.csv`\n"
+    "  --trace-ops FILE.json    simulated devices: ops over time, for chrome://tracing, Perfetto\n"
+    "  --trace-commands FILE    simulated devices: every memory command, as CSV\n"
+    "  --breakdown FILE.csv     simulated devices: time and joules by op: `plot breakdown`\n"
     "  --quiet             errors only\n"
     "  -h, --help          this text\n"
     "\n"
@@ -110,6 +113,9 @@ enum {
     OPT_NO_SAMPLER,
     OPT_OUTPUT,
     OPT_TRACE,
+    OPT_TRACE_OPS,
+    OPT_TRACE_COMMANDS,
+    OPT_BREAKDOWN,
     OPT_QUIET
 };
 
@@ -144,6 +150,9 @@ static const struct option long_options[] = {
     {"no-sampler", no_argument, NULL, OPT_NO_SAMPLER},
     {"output", required_argument, NULL, OPT_OUTPUT},
     {"trace", required_argument, NULL, OPT_TRACE},
+    {"trace-ops", required_argument, NULL, OPT_TRACE_OPS},
+    {"trace-commands", required_argument, NULL, OPT_TRACE_COMMANDS},
+    {"breakdown", required_argument, NULL, OPT_BREAKDOWN},
     {"quiet", no_argument, NULL, OPT_QUIET},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -295,11 +304,19 @@ static bool take_text(struct asked *asked, int option, const char *text)
         int option;
         const char **member;
     } texts[] = {
-        {OPT_DEVICE, &args->device}, {OPT_MODEL, &args->model},
-        {OPT_FORMAT, &args->format}, {OPT_METHOD, &asked->method},
-        {OPT_METER, &args->meters},  {OPT_WORKLOAD, &asked->workload},
-        {OPT_OUTPUT, &args->output}, {OPT_PROMPT_TEXT, &args->prompt_text},
-        {OPT_TRACE, &args->trace},   {OPT_CEILINGS, &args->ceilings},
+        {OPT_DEVICE, &args->device},
+        {OPT_MODEL, &args->model},
+        {OPT_FORMAT, &args->format},
+        {OPT_METHOD, &asked->method},
+        {OPT_METER, &args->meters},
+        {OPT_WORKLOAD, &asked->workload},
+        {OPT_OUTPUT, &args->output},
+        {OPT_PROMPT_TEXT, &args->prompt_text},
+        {OPT_TRACE, &args->trace},
+        {OPT_CEILINGS, &args->ceilings},
+        {OPT_TRACE_OPS, &args->insight.ops},
+        {OPT_TRACE_COMMANDS, &args->insight.commands},
+        {OPT_BREAKDOWN, &args->insight.breakdown},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (texts[i].option == option) {

@@ -236,6 +236,23 @@ static enum jb_status keep_charges(struct op_run *run, const struct jb_account *
     return status;
 }
 
+/* From here on the device is looked into: what filled the cache is not of interest. */
+static void watch(struct op_run *run)
+{
+    if (run->wish->insight != NULL) {
+        jb_insight_begin(run->wish->insight,
+                         &(struct jb_insight_place){.backend = run->wish->backend,
+                                                    .device = run->device,
+                                                    .plan = run->plan,
+                                                    .device_name = run->answer->probe.device,
+                                                    .run_id = "",
+                                                    .model = "",
+                                                    .weight_format = "",
+                                                    .phase = "op",
+                                                    .batch = run->n_seqs});
+    }
+}
+
 static enum jb_status ask_device(struct op_run *run)
 {
     const struct jb_backend *backend = run->wish->backend;
@@ -243,6 +260,7 @@ static enum jb_status ask_device(struct op_run *run)
     struct jb_account account;
     enum jb_status status = fill_cache(run);
     if (status == JB_OK) {
+        watch(run);
         status = run_step(run, &run->step);
     }
     if (status == JB_OK) {
@@ -250,6 +268,12 @@ static enum jb_status ask_device(struct op_run *run)
     }
     if (status != JB_OK) {
         return status;
+    }
+    if (run->wish->insight != NULL) {
+        status = jb_insight_step(run->wish->insight, &run->step, &account);
+        if (status != JB_OK) {
+            return status;
+        }
     }
     run->answer->time_class = account.time_class;
     run->answer->energy_class = account.energy_class;
@@ -265,6 +289,7 @@ static enum jb_status ask_device(struct op_run *run)
 static enum jb_status ask_stream(struct op_run *run)
 {
     struct jb_op_detail detail = {.clock_hz = jb_missing()};
+    watch(run);
     const enum jb_status status =
         run->wish->backend->exercise(run->device, &run->wish->stream, &detail);
     run->answer->time_class = JB_CLASS_SIMULATED;
@@ -469,7 +494,7 @@ static enum jb_status prepare(struct op_run *run)
                                       .pus = run->pus,
                                       .n_threads = wish->threads,
                                       .seed = wish->seed,
-                                      .commands = wish->commands};
+                                      .commands = jb_insight_sink(wish->insight)};
     if (status == JB_OK) {
         status = jb_settings_check(wish->settings, wish->n_settings, &wish->backend, 1);
     }

@@ -9,6 +9,7 @@
 
 #include "backends/backend.h"
 #include "bench/ceilings.h"
+#include "bench/insight.h"
 #include "bench/opening.h"
 
 enum jb_op_choice { JB_OP_IS_GEMV, JB_OP_IS_GEMM, JB_OP_IS_ATTENTION, JB_OP_IS_STREAM };
@@ -29,7 +30,7 @@ struct jb_op_wish {
     double window_s;
     const char *meters;
     uint64_t seed;
-    const struct jb_dram_sink *commands; /* NULL = nobody */
+    struct jb_insight *insight; /* modelled devices; NULL = not wanted */
     /* What a real device's time is held against: a table of `joulebench roofline`; NULL = measured
      * here if has_ceiling, else the peaks of the device file. */
     const struct jb_ceiling *ceilings; /* (n_ceilings,) */

@@ -176,6 +176,9 @@ static enum jb_status run_step(struct jb_phases *phases, const struct jb_step *s
         sum->time_class = jb_class_weakest(sum->time_class, account.time_class);
         sum->energy_class = jb_class_weakest(sum->energy_class, account.energy_class);
         *ret_modelled_s = account.time_s;
+        if (phases->observer != NULL) {
+            status = phases->observer->seen(phases->observer->ctx, step, &account);
+        }
     }
     return status;
 }

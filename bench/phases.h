@@ -45,11 +45,18 @@ struct jb_modelled {
     enum jb_class time_class, energy_class;
 };
 
+/* Sees every step of a modelled device with its account, which lasts until seen() returns. */
+struct jb_step_observer {
+    enum jb_status (*seen)(void *ctx, const struct jb_step *step, const struct jb_account *account);
+    void *ctx;
+};
+
 struct jb_phases {
     struct jb_phases_args args;
-    int32_t *inputs;     /* (batch, n_inputs) */
-    uint32_t n_inputs;   /* positions that are fed: max(prompt, depth) + gen */
-    int32_t *next;       /* (batch,) ids of the last step that asked for them */
+    const struct jb_step_observer *observer; /* NULL = none; set while a phase counts */
+    int32_t *inputs;                         /* (batch, n_inputs) */
+    uint32_t n_inputs;                       /* positions that are fed: max(prompt, depth) + gen */
+    int32_t *next;                           /* (batch,) ids of the last step that asked for them */
     int32_t *filled;     /* (batch,) ids after the depth fill: free feed starts decode with them */
     int32_t *outputs;    /* (batch, gen) decode ids of the last phase, sequence by sequence */
     struct jb_seq *seqs; /* (batch,) */

@@ -148,7 +148,9 @@ int jb_session_run(const struct jb_session_args *args)
     (void)signal(SIGINT, before);
     int code = status == JB_OK ? JB_EXIT_OK : jb_cli_fail(status);
     const enum jb_status csv_status = jb_csv_close(session->csv);
-    const enum jb_status trace_status = jb_trace_close(session->trace);
+    enum jb_status trace_status = jb_trace_close(session->trace);
+    const enum jb_status insight_status = jb_insight_close(session->insight);
+    trace_status = trace_status != JB_OK ? trace_status : insight_status;
     if (code == JB_EXIT_OK && (csv_status != JB_OK || trace_status != JB_OK)) {
         code = jb_cli_fail(csv_status != JB_OK ? csv_status : trace_status);
     }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "backends/backend.h"
+#include "bench/insight.h"
 
 #define JB_MAX_BACKENDS 32
 #define JB_MAX_BATCHES 32
@@ -38,13 +39,14 @@ struct jb_session_args {
     uint64_t seed;
     const char *meters; /* --meter list                                            */
     bool has_sampler;
-    const char *output;      /* CSV path; "-" = stdout                                  */
-    const char *prompt_text; /* NULL = forced feed of seeded ids                        */
-    bool wants_text;         /* --show-text                                             */
-    const char *ceilings;    /* table of `joulebench roofline`; NULL = measure them        */
-    bool has_ceiling;        /* false: bounds come from the device file alone              */
-    const char *trace;       /* NULL = none                                             */
-    bool is_quiet;           /* errors only                                             */
+    const char *output;             /* CSV path; "-" = stdout                                  */
+    const char *prompt_text;        /* NULL = forced feed of seeded ids                        */
+    bool wants_text;                /* --show-text                                             */
+    const char *ceilings;           /* table of `joulebench roofline`; NULL = measure them        */
+    bool has_ceiling;               /* false: bounds come from the device file alone              */
+    struct jb_insight_args insight; /* --trace-ops, --trace-commands, --breakdown          */
+    const char *trace;              /* NULL = none                                             */
+    bool is_quiet;                  /* errors only                                             */
     /* Beyond prompt and decode (bench/scenario.h). */
     const char *workload; /* --workload; NULL = none                                    */
     uint32_t n_image;     /* positions of embeddings before the prompt's text            */

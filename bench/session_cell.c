@@ -39,6 +39,39 @@ static enum jb_execution choose_execution(const struct cell *cell)
 
 /* ---- one batch ---- */
 
+static enum jb_status see_step(void *ctx, const struct jb_step *step,
+                               const struct jb_account *account)
+{
+    return jb_insight_step(ctx, step, account);
+}
+
+/* One window. Modelled devices are looked into while it runs. */
+static enum jb_status measure_phase(struct cell *cell, enum jb_phase phase, uint32_t repetition,
+                                    const struct jb_window_args *args, struct jb_window *ret_window)
+{
+    struct jb_insight *insight = cell->session->insight;
+    const struct jb_record *common = &cell->row.common;
+    const struct jb_step_observer observer = {.seen = see_step, .ctx = insight};
+    const bool is_seen = insight != NULL && cell_is_modelled(cell);
+    jb_phases_clear(cell->phases);
+    if (is_seen) {
+        jb_insight_begin(insight, &(struct jb_insight_place){.backend = cell->backend,
+                                                             .device = cell->device,
+                                                             .plan = cell->use->plan,
+                                                             .device_name = common->device,
+                                                             .run_id = common->run_id,
+                                                             .model = common->model,
+                                                             .weight_format = common->weight_format,
+                                                             .phase = jb_phase_name(phase),
+                                                             .batch = cell->phases->args.batch,
+                                                             .repetition = repetition});
+        cell->phases->observer = &observer;
+    }
+    const enum jb_status status = jb_measure_window(cell->measure, args, ret_window);
+    cell->phases->observer = NULL;
+    return status == JB_OK && is_seen ? jb_insight_end(insight) : status;
+}
+
 /* One repetition: a window a wanted phase. @param is_kept false = warm-up. */
 static enum jb_status repeat(struct cell *cell, unsigned wanted, uint32_t repetition, bool is_kept)
 {
@@ -65,8 +98,7 @@ static enum jb_status repeat(struct cell *cell, unsigned wanted, uint32_t repeti
                                                    .window_s = session->args->window_s,
                                                    .max_phases = cell_is_modelled(cell) ? 1 : 0};
         struct jb_window window;
-        jb_phases_clear(cell->phases);
-        status = jb_measure_window(cell->measure, &window_args, &window);
+        status = measure_phase(cell, phase, repetition, &window_args, &window);
         if (status != JB_OK) {
             return status;
         }
@@ -428,6 +460,7 @@ enum jb_status session_run_backend(struct session *session, const struct jb_back
                         .open = {.device = session->args->device,
                                  .pus = session->pus,
                                  .n_threads = session->n_threads,
+                                 .commands = jb_insight_sink(session->insight),
                                  .seed = session->args->seed}};
     bool is_loaded = false;
     cell.row.backend = backend;

@@ -161,7 +161,32 @@ static enum jb_status open_outputs(struct session *session)
     if (status == JB_OK && args->trace != NULL) {
         status = jb_trace_create(args->trace, &session->trace);
     }
+    const struct jb_insight_args *insight = &args->insight;
+    if (status == JB_OK &&
+        (insight->ops != NULL || insight->commands != NULL || insight->breakdown != NULL)) {
+        status = jb_insight_open(insight, &session->insight);
+    }
     return status;
+}
+
+/* Only a modelled device can be looked into. */
+static enum jb_status check_insight(const struct session *session)
+{
+    const struct jb_insight_args *insight = &session->args->insight;
+    const char *option = insight->ops != NULL         ? "--trace-ops"
+                         : insight->commands != NULL  ? "--trace-commands"
+                         : insight->breakdown != NULL ? "--breakdown"
+                                                      : NULL;
+    bool has_modelled = false;
+    for (uint32_t b = 0; b < session->n_backends; b++) {
+        has_modelled = has_modelled || (session->backends[b]->caps & JB_CAP_MODELLED) != 0;
+    }
+    return option == NULL || has_modelled
+               ? JB_OK
+               : jb_fail(JB_E_INVAL,
+                         "%s: no asked backend is simulated; real devices are timed "
+                         "from outside",
+                         option);
 }
 
 /* What the user can have mistyped, before a model is opened. */
@@ -177,6 +202,18 @@ static enum jb_status check_words(struct session *session)
     }
     if (status == JB_OK) {
         status = jb_check_folder("--trace", args->trace);
+    }
+    if (status == JB_OK) {
+        status = jb_check_folder("--trace-ops", args->insight.ops);
+    }
+    if (status == JB_OK) {
+        status = jb_check_folder("--trace-commands", args->insight.commands);
+    }
+    if (status == JB_OK) {
+        status = jb_check_folder("--breakdown", args->insight.breakdown);
+    }
+    if (status == JB_OK) {
+        status = check_insight(session);
     }
     return status;
 }

@@ -36,6 +36,7 @@ struct session {
     struct jb_csv_writer *csv;
     struct jb_ids_file *ids;
     struct jb_trace_file *trace;
+    struct jb_insight *insight;  /* NULL = not wanted */
     struct jb_ceiling *ceilings; /* (n_ceilings,) of --ceilings; NULL */
     uint32_t n_ceilings;
     struct jb_table rows; /* all of this run, for the summary */
