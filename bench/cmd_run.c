@@ -58,11 +58,11 @@ static const char help[] =
     "  --meter LIST        energy sources in order of preference; auto = all that work here, "
     "model\n"
     "                      = estimate from the device file, null = none  [auto]\n"
-    "  --ceilings FILE     hold rates against a table of `joulebench roofline`  [measured at "
-    "start]\n"
+    "  --ceilings FILE     hold rates against a table of `joulebench roofline`  [measured]\n"
     "  --no-ceiling        hold them against the device file of --device alone\n"
     "  --no-sampler        read meters at window edges only\n"
-    "\n"
+    "\n";
+static const char more_help[] =
     "results\n"
     "  --output FILE.csv   append rows here (made if missing); ids go to FILE.csv.ids\n"
     "                                                                    [stdout]\n"
@@ -339,6 +339,7 @@ static int parse_options(int argc, char **argv, struct asked *asked)
     for (int c; (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1;) {
         if (c == 'h') {
             (void)fputs(help, stdout);
+            (void)fputs(more_help, stdout);
             return JB_EXIT_OK;
         }
         if (c == ':' || c == '?') {
