@@ -358,6 +358,15 @@ static enum jb_status load_tensor(struct jb_cpu_exec *exec, uint32_t index)
     return JB_OK;
 }
 
+static uint32_t largest_tensor(const struct jb_plan *plan)
+{
+    uint32_t largest = 0;
+    for (uint32_t i = 1; i < plan->n_tensors; i++) {
+        largest = plan->tensors[i].n_bytes > plan->tensors[largest].n_bytes ? i : largest;
+    }
+    return largest;
+}
+
 static enum jb_status cpu_load(struct jb_device *dev, const struct jb_load_args *args)
 {
     enum jb_status status = check_plan(dev, args);
@@ -366,8 +375,14 @@ static enum jb_status cpu_load(struct jb_device *dev, const struct jb_load_args 
         dev->exec.load = *args;
         status = allocate(dev, args);
     }
+    /* While a tensor is packed both copies are in memory: the largest comes first, when little else
+     * is. */
+    const uint32_t first = largest_tensor(args->plan);
+    if (status == JB_OK) {
+        status = load_tensor(&dev->exec, first);
+    }
     for (uint32_t i = 0; status == JB_OK && i < args->plan->n_tensors; i++) {
-        status = load_tensor(&dev->exec, i);
+        status = i != first ? load_tensor(&dev->exec, i) : JB_OK;
     }
     return status;
 }
