@@ -51,17 +51,17 @@ void pim_issue(struct pim_run *run, uint32_t command, uint32_t bank, uint32_t ro
 void pim_issue_many(struct pim_run *run, uint32_t command, uint32_t bank, uint32_t row,
                     enum pim_part part, uint64_t n)
 {
-    enum { AT_LEAST = 8 };
-    for (uint64_t i = 0; i < n && (i < AT_LEAST || n < 2 * AT_LEAST); i++) {
+    const uint64_t at_least = 8; /* enough for the cadence to settle */
+    for (uint64_t i = 0; i < n && (i < at_least || n < 2 * at_least); i++) {
         pim_issue(run, command, bank, row, part);
     }
-    if (n < 2 * AT_LEAST || run->status != JB_OK) {
+    if (n < 2 * at_least || run->status != JB_OK) {
         return;
     }
     uint64_t waits[2] = {0, 0};
     const struct jb_mem_stream_step step = {.command = command, .target = {.bank = bank}};
     const struct jb_mem_stream stream = {
-        .steps = &step, .n_steps = 1, .n_periods = n - AT_LEAST, .row = row, .waits = waits};
+        .steps = &step, .n_steps = 1, .n_periods = n - at_least, .row = row, .waits = waits};
     const uint64_t due = run->clock.refresh_due;
     run->clock.refresh_due = UINT64_MAX;
     run->status = jb_mem_stream_run(run->mem, &stream, 0, &run->clock);

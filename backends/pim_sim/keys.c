@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Macros that write initialisers: their arguments cannot be put in parentheses.
+ * NOLINTBEGIN(bugprone-macro-parentheses) */
 #define NUMBERS "f32 f16 bf16 int8"
 #define TEXT_KEY(name, words, text)                                                                \
     {                                                                                              \
@@ -28,6 +30,8 @@
         VALUE_KEY("host_" name "_fixed", JB_DIM_TIME, 1, false, "Time of one " what "."),          \
         VALUE_KEY("host_" name "_rate", JB_DIM_OP_RATE, 1e18, true,                                \
                   "Values a second of " what ".")
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 const struct jb_device_key pim_schema[] = {
     JB_DEVICE_COMMON_KEYS,

@@ -170,7 +170,7 @@ static enum jb_status cost_matmul(struct pim_model *model, uint32_t index, const
     const double n = rows_of(model, op->src0);
     const uint32_t n_pools = machine->n_pools / machine->n_stages;
     struct jb_cost work;
-    struct pim_cost cost;
+    struct pim_cost cost = {.split = 1};
     if (n <= 0) {
         return JB_OK;
     }

@@ -66,13 +66,13 @@ uint32_t pim_place(uint32_t n_units, uint32_t unit, uint32_t slot)
 /* Sum of the products of a word, as a tree of float32 adders. */
 static float tree_sum(const float *w, const float *x, uint32_t n, uint32_t n_lanes)
 {
-    float sums[MAX_LANES];
+    float sums[MAX_LANES] = {0};
     for (uint32_t i = 0; i < n_lanes; i++) {
         sums[i] = i < n ? w[i] * x[i] : 0.0F;
     }
     for (uint32_t width = n_lanes; width > 1; width = (width + 1) / 2) {
         for (uint32_t i = 0; i < width / 2; i++) {
-            sums[i] = sums[2 * i] + sums[2 * i + 1];
+            sums[i] = sums[(size_t)i * 2] + sums[(size_t)i * 2 + 1];
         }
         if (width % 2 == 1) {
             sums[width / 2] = sums[width - 1];

@@ -322,10 +322,11 @@ static enum jb_status pim_exercise(struct jb_device *dev, const struct jb_exerci
     }
     if (status == JB_OK) {
         cost.cycles = moved.cycles;
-        cost.parts[PIM_PART_REFRESH] = moved.refresh_cycles;
-        cost.parts[PIM_PART_ROW] = moved.row_cycles - moved.refresh_cycles;
-        cost.parts[PIM_PART_READOUT] = moved.cycles - moved.row_cycles;
         fill_parts(dev, &cost, &detail);
+        dev->parts[0] = (struct jb_part){"transfer", moved.cycles - moved.row_cycles};
+        dev->parts[1] = (struct jb_part){"row_switch", moved.row_cycles - moved.refresh_cycles};
+        dev->parts[2] = (struct jb_part){"refresh", moved.refresh_cycles};
+        detail.n_parts = 3;
         detail.bytes = moved.bytes;
         detail.bound_s = (double)moved.bytes / jb_sim_memory_peak(memory);
         detail.line_j = NULL;

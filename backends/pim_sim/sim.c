@@ -86,7 +86,7 @@ static struct kept *find(struct pim_sim *sim, const struct key *key)
     for (size_t i = 0; i < sizeof *key; i++) {
         hash = (hash ^ bytes[i]) * 16777619u;
     }
-    struct kept *set = &sim->kept[hash % (N_KEPT / N_WAYS) * N_WAYS];
+    struct kept *set = &sim->kept[(size_t)(hash % (N_KEPT / N_WAYS)) * N_WAYS];
     for (uint32_t i = 0; i < N_WAYS; i++) {
         if (!set[i].is_taken || memcmp(&set[i].key, key, sizeof *key) == 0) {
             return &set[i];
