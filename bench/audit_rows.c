@@ -165,7 +165,7 @@ static void read_peaks(struct jb_audit_device *device)
     struct jb_device_file *file = NULL;
     device->limit_w = device->idle_w = device->memory_bytes_per_s = jb_missing();
     device->memory_bytes = device->op_per_s = jb_missing();
-    if (jb_device_open(device->name, NULL, &file) != JB_OK) {
+    if (jb_device_open_common(device->name, &file) != JB_OK) {
         return;
     }
     device->limit_w = jb_device_number(file, "limit_w");

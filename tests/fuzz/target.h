@@ -36,7 +36,7 @@ void jb_fuzz_leave_sandbox(const char *path);
 uint8_t *jb_fuzz_read(const char *path, size_t *ret_size);
 
 extern const struct jb_fuzz_target jb_fuzz_gguf, jb_fuzz_tokenizer, jb_fuzz_results, jb_fuzz_trace,
-    jb_fuzz_device, jb_fuzz_cli, jb_fuzz_ids;
+    jb_fuzz_device, jb_fuzz_cli, jb_fuzz_ids, jb_fuzz_sheet, jb_fuzz_published, jb_fuzz_import;
 /* Broken on purpose (fuzz_broken.c). */
 extern const struct jb_fuzz_target jb_fuzz_crash, jb_fuzz_hang, jb_fuzz_mute, jb_fuzz_placeless,
     jb_fuzz_good;
