@@ -243,8 +243,9 @@ static void take_buffers(struct taker *taker, const struct jb_load_args *load)
     uint32_t record_cols, row_cols;
     widest_rows(plan, &record_cols, &row_cols);
     const uint64_t rows = larger(load->max_tokens, load->max_outputs);
+    exec->kv_positions = (load->context + JB_CPU_PANEL - 1) / JB_CPU_PANEL * JB_CPU_PANEL;
     const uint64_t kv_rows =
-        (uint64_t)plan->n_layers * 2 * load->max_seqs * plan->n_kv_heads * load->context;
+        (uint64_t)plan->n_layers * 2 * load->max_seqs * plan->n_kv_heads * exec->kv_positions;
     exec->kv_row_bytes = jb_format_row_bytes(plan->kv_dtype, plan->head_dim);
     exec->weights = take(taker, plan->n_tensors, sizeof(*exec->weights));
     exec->slots = take(taker, plan->n_slots, sizeof(*exec->slots));

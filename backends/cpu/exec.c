@@ -205,11 +205,34 @@ static uint8_t *kv_at(const struct jb_cpu_exec *exec, int16_t layer, uint32_t pa
                       uint32_t head, uint32_t pos)
 {
     const uint64_t block = ((uint64_t)layer * 2 + part) * exec->load.max_seqs + slot;
-    const uint64_t row = (block * exec->load.plan->n_kv_heads + head) * exec->load.context + pos;
+    const uint64_t row = (block * exec->load.plan->n_kv_heads + head) * exec->kv_positions + pos;
     return exec->kv + row * exec->kv_row_bytes;
 }
 
-static void store_head(const struct jb_cpu_exec *exec, const float *src, uint8_t *dst)
+/* Keys of one head at one position: kernels.h says where. @param keys the head's first position */
+static void store_keys(const struct part *part, const float *src, uint32_t pos, uint8_t *keys)
+{
+    const struct jb_cpu_exec *exec = part->exec;
+    const struct jb_plan *plan = exec->load.plan;
+    const uint32_t dim = plan->head_dim;
+    if (plan->kv_dtype == JB_F32) {
+        float *to = (float *)(void *)keys + jb_cpu_key_at(dim, pos, 0);
+        for (uint32_t d = 0; d < dim; d++) {
+            to[(size_t)d * JB_CPU_PANEL] = src[d];
+        }
+    } else if (plan->kv_dtype == JB_F16) {
+        uint16_t *to = (uint16_t *)(void *)keys + jb_cpu_key_at(dim, pos, 0);
+        uint16_t *halves = (uint16_t *)(void *)exec->scratch[part->worker];
+        exec->kernels->to_f16(halves, src, dim);
+        for (uint32_t d = 0; d < dim; d++) {
+            to[(size_t)d * JB_CPU_PANEL] = halves[d];
+        }
+    } else {
+        jb_format_encode(plan->kv_dtype, src, keys + pos * exec->kv_row_bytes, dim);
+    }
+}
+
+static void store_values(const struct jb_cpu_exec *exec, const float *src, uint8_t *dst)
 {
     const struct jb_plan *plan = exec->load.plan;
     if (plan->kv_dtype == JB_F16) {
@@ -231,21 +254,21 @@ static void store_kv(const struct part *part, const struct jb_op *op)
         const uint32_t head = (uint32_t)(i % n_heads);
         const uint32_t slot = exec->kv_slots[row], pos = exec->positions[row];
         const size_t at = (size_t)head * dim;
-        store_head(exec, slot_row(exec, op->src1, row) + at,
-                   kv_at(exec, op->layer, 0, slot, head, pos));
-        store_head(exec, slot_row(exec, op->src2, row) + at,
-                   kv_at(exec, op->layer, 1, slot, head, pos));
+        store_keys(part, slot_row(exec, op->src1, row) + at, pos,
+                   kv_at(exec, op->layer, 0, slot, head, 0));
+        store_values(exec, slot_row(exec, op->src2, row) + at,
+                     kv_at(exec, op->layer, 1, slot, head, pos));
     }
 }
 
-/* The query heads of one KV head over n tokens from `row` on. */
+/* Share `share` of n_shares of the query heads of one KV head, over n tokens from `row` on. */
 static void attend(const struct part *part, const struct jb_op *op, uint32_t row, uint32_t n,
-                   uint32_t head)
+                   uint32_t head, uint32_t share, uint32_t n_shares)
 {
     const struct jb_cpu_exec *exec = part->exec;
     const struct jb_plan *plan = exec->load.plan;
-    const uint32_t n_sharing = plan->n_heads / plan->n_kv_heads;
-    const uint32_t width = n_sharing * plan->head_dim, begin = head * width;
+    const uint32_t n_heads = plan->n_heads / plan->n_kv_heads / n_shares;
+    const uint32_t width = n_heads * plan->head_dim, begin = (head * n_shares + share) * width;
     const struct jb_cpu_attention job = {
         .q = slot_row(exec, op->src0, row) + begin,
         .q_stride = plan->slots[op->src0].width,
@@ -255,7 +278,7 @@ static void attend(const struct part *part, const struct jb_op *op, uint32_t row
         .v = kv_at(exec, op->layer, 1, exec->kv_slots[row], head, 0),
         .row_bytes = exec->kv_row_bytes,
         .kv_dtype = plan->kv_dtype,
-        .n_heads = n_sharing,
+        .n_heads = n_heads,
         .head_dim = plan->head_dim,
         .n_tokens = n,
         .pos = exec->positions[row],
@@ -281,15 +304,21 @@ static void run_attention(const struct part *part)
     store_kv(part, op);
     jb_pool_barrier(exec->pool);
     const uint32_t n_sharing = plan->n_heads / plan->n_kv_heads;
-    const uint32_t block =
-        n_sharing < JB_CPU_ATTENTION_ROWS ? JB_CPU_ATTENTION_ROWS / n_sharing : 1;
+    uint32_t n_shares = 1; /* few sequences of few KV heads: query heads go to more workers */
+    while (exec->n_tokens * plan->n_kv_heads * n_shares < exec->n_workers &&
+           n_sharing % (2 * n_shares) == 0) {
+        n_shares *= 2;
+    }
+    const uint32_t n_heads = n_sharing / n_shares;
+    const uint32_t block = n_heads < JB_CPU_ATTENTION_ROWS ? JB_CPU_ATTENTION_ROWS / n_heads : 1;
     uint32_t row = 0, item = 0;
     for (uint32_t s = 0; s < exec->step->n_seqs; s++) {
         const uint32_t end = row + exec->step->seqs[s].n_tokens;
         for (; row < end; row += end - row < block ? end - row : block) {
-            for (uint32_t head = 0; head < plan->n_kv_heads; head++, item++) {
+            for (uint32_t i = 0; i < plan->n_kv_heads * n_shares; i++, item++) {
                 if (item % exec->n_workers == part->worker) {
-                    attend(part, op, row, end - row < block ? end - row : block, head);
+                    attend(part, op, row, end - row < block ? end - row : block, i / n_shares,
+                           i % n_shares, n_shares);
                 }
             }
         }

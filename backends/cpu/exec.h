@@ -40,12 +40,13 @@ struct jb_cpu_exec {
     uint8_t **panels;     /* (n_tensors,) packed weights; NULL = read as stored         */
     float **slots;        /* (n_slots,) -> (most rows, width)                           */
     enum jb_cpu_terms terms;
-    int8_t *records;     /* of the widest input: records, or quads (packed.h)          */
-    uint8_t *kv;         /* (layers, K and V, slots, KV heads, context) rows of a head */
-    size_t kv_row_bytes; /* one position of one head                                   */
-    float *rope;         /* (max_tokens, 2, n_dims / 2) cosines, then sines            */
-    float **scratch;     /* (n_workers,) attention, a weight row, products of terms    */
-    uint32_t *held;      /* (max_seqs,) positions each KV slot holds                   */
+    int8_t *records;       /* of the widest input: records, or quads (packed.h)          */
+    uint8_t *kv;           /* (layers, K and V, slots, KV heads, context) rows of a head */
+    size_t kv_row_bytes;   /* one position of one head                                   */
+    uint32_t kv_positions; /* context, rounded up to panels of keys */
+    float *rope;           /* (max_tokens, 2, n_dims / 2) cosines, then sines            */
+    float **scratch;       /* (n_workers,) attention, a weight row, products of terms    */
+    uint32_t *held;        /* (max_seqs,) positions each KV slot holds                   */
 
     /* The step: rows of T and O. */
     const struct jb_step *step;

@@ -74,14 +74,22 @@ struct jb_cpu_matmul {
 typedef void jb_cpu_matmul_fn(const struct jb_cpu_matmul *job, uint32_t row_begin,
                               uint32_t row_end);
 
+/* Float keys of a head lie in panels of 16 positions, (head_dim, 16) each: the value's index. A
+ * head has room for whole panels. */
+static inline size_t jb_cpu_key_at(uint32_t head_dim, uint32_t pos, uint32_t dim)
+{
+    return ((size_t)(pos / JB_CPU_PANEL) * head_dim + dim) * JB_CPU_PANEL + pos % JB_CPU_PANEL;
+}
+
 /* Attention of the query heads of one KV head over consecutive tokens of one sequence. */
 struct jb_cpu_attention {
     const float *q; /* (n_tokens, q_stride): first of the n_heads heads' values */
     size_t q_stride;
     float *dst; /* same shape and stride rule */
     size_t dst_stride;
-    const uint8_t *k, *v; /* (positions, head_dim) in kv_dtype */
-    size_t row_bytes;
+    const uint8_t *k; /* F32, F16: jb_cpu_key_at(); Q8_0: (positions, head_dim) */
+    const uint8_t *v; /* (positions, head_dim) in kv_dtype                      */
+    size_t row_bytes; /* of one position in k or v                              */
     enum jb_dtype kv_dtype;
     uint32_t n_heads, head_dim, n_tokens;
     uint32_t pos; /* position of the first token; token i sees positions 0 .. pos + i */

@@ -164,7 +164,8 @@ static void run_attention(const struct jb_cpu_kernels *k, const struct attention
     double *ref_scratch = malloc(jb_ref_attention_scratch(n_positions, c->head_dim) * 8);
     float *scratch = poisoned(jb_cpu_attention_scratch(n_sharing, c->head_dim));
     uint8_t *rows = malloc(2 * n_positions * row_bytes * c->n_kv_heads);
-    uint8_t *heads = malloc(2 * n_positions * row_bytes);
+    const uint32_t n_held = (n_positions + JB_CPU_PANEL - 1) / JB_CPU_PANEL * JB_CPU_PANEL;
+    uint8_t *heads = malloc((size_t)2 * n_held * row_bytes);
     if (ref_scratch == NULL || rows == NULL || heads == NULL) {
         fail_msg("no memory for the case");
         return;
@@ -184,9 +185,18 @@ static void run_attention(const struct jb_cpu_kernels *k, const struct attention
                                          .dst = want};
     jb_ref_attention(&ref, ref_scratch);
     for (uint32_t head = 0; head < c->n_kv_heads; head++) {
-        for (uint32_t p = 0; p < 2 * n_positions; p++) {
-            memcpy(heads + p * row_bytes, rows + (p * (size_t)c->n_kv_heads + head) * row_bytes,
-                   row_bytes);
+        memset(heads, 0xff, (size_t)2 * n_held * row_bytes); /* NaN where nothing is held */
+        for (uint32_t p = 0; p < n_positions; p++) {
+            const uint8_t *key = rows + (p * (size_t)c->n_kv_heads + head) * row_bytes;
+            memcpy(heads + (n_held + p) * row_bytes, key + part * c->n_kv_heads, row_bytes);
+            if (c->kv_dtype == JB_Q8_0) {
+                memcpy(heads + p * row_bytes, key, row_bytes);
+                continue;
+            }
+            const size_t size = row_bytes / c->head_dim;
+            for (uint32_t d = 0; d < c->head_dim; d++) {
+                memcpy(heads + jb_cpu_key_at(c->head_dim, p, d) * size, key + d * size, size);
+            }
         }
         const uint32_t block =
             n_sharing < JB_CPU_ATTENTION_ROWS ? JB_CPU_ATTENTION_ROWS / n_sharing : 1;
@@ -197,7 +207,7 @@ static void run_attention(const struct jb_cpu_kernels *k, const struct attention
                                                  .dst = got + at,
                                                  .dst_stride = width,
                                                  .k = heads,
-                                                 .v = heads + part,
+                                                 .v = heads + n_held * row_bytes,
                                                  .row_bytes = row_bytes,
                                                  .kv_dtype = c->kv_dtype,
                                                  .n_heads = n_sharing,
