@@ -31,6 +31,8 @@ int jb_cmd_doctor(int argc, char **argv);
 int jb_cmd_summary(int argc, char **argv);
 int jb_cmd_plot(int argc, char **argv);
 int jb_cmd_eval(int argc, char **argv);
+int jb_cmd_compare(int argc, char **argv);
+int jb_cmd_merge(int argc, char **argv);
 int jb_cmd_import(int argc, char **argv);
 int jb_cmd_audit(int argc, char **argv);
 int jb_cmd_report(int argc, char **argv);
