@@ -86,8 +86,9 @@ static enum jb_status check_rows(struct merging *merging, const char *path, stru
             drop_row(more, y);
             merging->n_dropped++;
         } else {
-            const struct origin origin =
-                own < y ? (struct origin){.file = path, .row = places[own]} : merging->origins[x];
+            const struct origin origin = own < y || merging->origins == NULL
+                                             ? (struct origin){.file = path, .row = places[own]}
+                                             : merging->origins[x];
             return jb_fail(
                 JB_E_INVAL, "%s: row %llu is row %llu of '%s' (--drop-duplicates takes it once)",
                 path, (unsigned long long)number, (unsigned long long)origin.row, origin.file);

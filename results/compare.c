@@ -96,10 +96,10 @@ enum jb_status jb_compare(const struct jb_group *a, uint64_t n_a, const struct j
 {
     bool may_differ[N_COLUMNS] = {false};
     struct jb_comparison comparison = {.pairs = calloc(n_a + 1, sizeof *comparison.pairs)};
-    enum jb_status status = mark_across(across, n_across, may_differ);
-    if (status == JB_OK && comparison.pairs == NULL) {
-        status = jb_fail(JB_E_NOMEM, "no memory to compare %llu groups", (unsigned long long)n_a);
+    if (comparison.pairs == NULL) {
+        return jb_fail(JB_E_NOMEM, "no memory to compare %llu groups", (unsigned long long)n_a);
     }
+    enum jb_status status = mark_across(across, n_across, may_differ);
     for (uint64_t i = 0; status == JB_OK && i < n_a; i++) {
         const struct jb_group *partner = NULL, *back = NULL;
         status = find_partner(&a[i], b, n_b, may_differ, &partner);
