@@ -50,6 +50,7 @@ struct wish {
     char **own; /* malloc'ed names */
     uint32_t n_own;
     bool takes_reference;
+    const char *reference; /* the folder they are taken from */
 };
 
 /* ---- where data lies ---- */
@@ -92,12 +93,11 @@ static bool add_own(struct wish *wish, const char *folder, const char *name)
     return true;
 }
 
-#define REFERENCE JB_SOURCE_ROOT "/results/reference/"
-
 static bool take_reference(void *ctx, const char *name)
 {
+    struct wish *wish = ctx;
     const char *ending = strrchr(name, '.');
-    return ending == NULL || strcmp(ending, ".csv") != 0 || add_own(ctx, REFERENCE, name);
+    return ending == NULL || strcmp(ending, ".csv") != 0 || add_own(wish, wish->reference, name);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -108,7 +108,13 @@ static int compare_names(const void *a, const void *b)
 /* The committed runs, in the order of their names; none is fine. */
 static void find_reference(struct wish *wish)
 {
-    const enum jb_status status = jb_dir_each(REFERENCE, take_reference, wish);
+    static const char *const folders[] = {JB_SOURCE_ROOT "/results/reference/",
+                                          JB_DATA_DIR "/reference/"};
+    enum jb_status status = JB_E_NODEV;
+    for (size_t i = 0; status == JB_E_NODEV && i < sizeof folders / sizeof folders[0]; i++) {
+        wish->reference = folders[i];
+        status = jb_dir_each(folders[i], take_reference, wish);
+    }
     if (status == JB_OK && wish->n_own > 0) {
         qsort(wish->own, wish->n_own, sizeof *wish->own, compare_names);
     }

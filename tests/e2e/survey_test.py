@@ -162,6 +162,32 @@ def own_rows_join_and_say_what_they_are():
         assert {r["platform"] for r in batch8 if r["origin"] == "own"} == set(PLATFORMS)
 
 
+def committed_runs_join_by_default():
+    folder_of_runs = os.path.join(SOURCE, "results", "reference")
+    files = [os.path.join(folder_of_runs, f) for f in sorted(os.listdir(folder_of_runs)) if f.endswith(".csv")
+             ] if os.path.isdir(folder_of_runs) else []
+    if not files:
+        tap.skip("no results/reference/*.csv yet")
+    ours = [r for f in files for r in rows_of(f) if r["phase"] == "decode" and r["power_w"] and
+            r["verdict"] != "INVALID" and r.get("workload", "") in ("", "survey", "edge")]
+    with tempfile.TemporaryDirectory() as folder:
+        done = survey(folder, "--format", "svg")
+        assert done.returncode == 0, done.stderr
+        for batch, name in (("1", "batch1-own"), ("8", "batch8")):
+            wanted = {r["device"] for r in ours if r["batch"] == batch}
+            own = [r for r in rows_of(os.path.join(folder, name + ".csv")) if r["origin"] == "own"]
+            assert {r["device"] for r in own} == wanted, name
+            assert {r["evidence"] for r in own} <= {"measured", "simulated", "modelled", "nameplate"}
+            marks = marks_of(os.path.join(folder, name + ".svg"))
+            assert Counter(m.get("data-evidence") for m in marks) == Counter(
+                r["evidence"] for r in rows_of(os.path.join(folder, name + ".csv")))
+        with open(os.path.join(folder, "batch8.svg"), encoding="utf-8") as file:
+            drawing = file.read()
+        for evidence in {r["evidence"] for r in own}:
+            assert "ours, " + evidence in drawing
+        assert "literature (pale)" in drawing
+
+
 def superseded_rows_stay_out():
     with tempfile.TemporaryDirectory() as folder:
         assert survey(folder, "--no-own", "--format", "svg").returncode == 0
@@ -213,5 +239,5 @@ if shutil.which("gnuplot") is None:
     sys.exit(0)
 tap.run([published_points_are_the_given_ones, batch_1_has_every_drawn_point, ranks_are_those_of_the_survey,
          tables_tell_ranges_and_the_edge_gap, strips_have_a_mark_a_point_and_panel, rated_watts_are_set_against_measured_ones,
-         own_rows_join_and_say_what_they_are, superseded_rows_stay_out, two_runs_give_equal_bytes_in_time,
+         own_rows_join_and_say_what_they_are, committed_runs_join_by_default, superseded_rows_stay_out, two_runs_give_equal_bytes_in_time,
          bad_input_is_refused])
