@@ -8,16 +8,21 @@
 #include "bench/figure.h"
 #include "bench/tables.h"
 
+enum source { OF_ROWS, OF_TRACE, OF_PARTS, OF_ROOF };
 static const struct {
     const char *name, *help;
-    bool is_of_trace;
+    enum source source;
 } kinds[] = {
-    {"power-throughput", "tokens/s against watts, log axes, with tokens/J diagonals", false},
-    {"efficiency", "tokens/J of each configuration, with intervals", false},
-    {"phases", "tokens/s of prefill and decode, with intervals", false},
-    {"power-time", "watts over time with the phases shaded (FILE: a trace of run --trace)", true},
+    {"power-throughput", "tokens/s against watts, log axes, with tokens/J diagonals", OF_ROWS},
+    {"efficiency", "tokens/J of each configuration, with intervals", OF_ROWS},
+    {"phases", "tokens/s of prefill and decode, with intervals", OF_ROWS},
+    {"power-time", "watts over time with the phases shaded (FILE: a trace of run --trace)",
+     OF_TRACE},
+    {"breakdown", "where time, cycles and joules went (FILE: of run --breakdown)", OF_PARTS},
+    {"roofline", "MAC/s against MAC/byte under ceilings (FILE: of op, run --breakdown, roofline)",
+     OF_ROOF},
 };
-#define KIND_NAMES "power-throughput, efficiency, phases, power-time"
+#define KIND_NAMES "power-throughput, efficiency, phases, power-time, breakdown, roofline"
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
 static void print_help(void)
@@ -67,7 +72,15 @@ static int figure_of_files(const struct jb_figure_wish *wish, int kind, int n_fi
                            struct jb_figure *ret_figure)
 {
     enum jb_status status;
-    if (kinds[kind].is_of_trace) {
+    if (kinds[kind].source == OF_PARTS || kinds[kind].source == OF_ROOF) {
+        if (n_files == 0) {
+            return jb_cli_usage("plot", "%s takes at least one file", wish->kind);
+        }
+        status = kinds[kind].source == OF_PARTS ? jb_figure_of_parts(files, n_files, ret_figure)
+                                                : jb_figure_of_roof(files, n_files, ret_figure);
+        return status == JB_OK ? JB_EXIT_OK : jb_cli_fail(status);
+    }
+    if (kinds[kind].source == OF_TRACE) {
         if (n_files != 1) {
             return jb_cli_usage("plot", "%s takes one trace (joulebench run --trace)", wish->kind);
         }

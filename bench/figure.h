@@ -10,10 +10,10 @@
 #include "platforms/base/status.h"
 #include "results/results.h"
 
-#define JB_FIGURE_LEGEND 32
+#define JB_FIGURE_LEGEND 60
 #define JB_FIGURE_LINES 96
 #define JB_FIGURE_TICS 48
-#define JB_FIGURE_PANELS 2
+#define JB_FIGURE_PANELS 3
 #define JB_FIGURE_SHADES 160
 #define JB_FIGURE_MARKS 4000
 #define JB_MARK_LABEL 160
@@ -106,6 +106,14 @@ enum jb_status jb_figure_of_groups(const struct jb_figure_wish *wish, const stru
  * meter, domain, unit and value in any order; phase, batch and repetition where they are there.
  * @return FORMAT with file and line; NODEV no file, or no watts in it; PERM, IO, NOMEM. */
 enum jb_status jb_figure_of_trace(const char *path, struct jb_figure *ret_figure) JB_MUST_CHECK;
+/* Kind breakdown, from tables of `joulebench run --breakdown` (bench/insight.h).
+ * @return FORMAT with file and line; NODEV no file, or nothing to draw; PERM, IO, NOMEM. */
+enum jb_status jb_figure_of_parts(char *const *paths, int n_paths,
+                                  struct jb_figure *ret_figure) JB_MUST_CHECK;
+/* Kind roofline, from tables of `joulebench op`, `run --breakdown` and `roofline` together.
+ * @return the same. */
+enum jb_status jb_figure_of_roof(char *const *paths, int n_paths,
+                                 struct jb_figure *ret_figure) JB_MUST_CHECK;
 void jb_figure_free(struct jb_figure *figure); /* NULL is fine */
 
 /* Draws to path; the ending (.svg .pdf .png) says the format. Written beside and renamed, so that

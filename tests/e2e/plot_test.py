@@ -258,6 +258,78 @@ def bad_input_is_refused(folder):
         assert says in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
+BREAKDOWN = "schema,run_id,backend,device,model,weight_format,batch,phase,repetition,op,resource,what,name,value,unit\n"
+
+
+def breakdown(folder):
+    path = os.path.join(folder, "parts.csv")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(BREAKDOWN)
+        for phase, repetition in (("prefill", 0), ("decode", 0), ("decode", 1), ("total", 0)):
+            for rest in ("matmul,unit,time,busy,3,s", "add,host,time,busy,1,s", "rope,host,time,busy,0,s",
+                         "matmul,unit,work,macs,6e9,1", "matmul,unit,work,bytes,3e9,B", "add,host,work,macs,0,1",
+                         "matmul,unit,energy,logic,2,J", "matmul,unit,energy,memory,5,J",
+                         "matmul,,cycles,mac,70,1", "matmul,,cycles,refresh,30,1",
+                         ",,total,time,4,s", ",,total,energy,7,J"):
+                file.write("s,id,sim,dev,tiny,f16,1,%s,%d,%s\n" % (phase, repetition, rest))
+    return path
+
+
+@case
+def a_breakdown_has_a_mark_a_part(folder):
+    path = breakdown(folder)
+    for ending in ("svg", "pdf", "png"):
+        figure = os.path.join(folder, "a." + ending)
+        done = plot("breakdown", path, "-o", figure, "--keep-data")
+        assert done.returncode == 0 and done.stderr == "", done.stderr
+        rows = rows_of(figure + ".data.csv")
+        assert len(rows) == 2 * (2 + 2 + 2), rows  # prefill and decode; two ops, two causes, two lines
+        for row in ("1", "2"):
+            widths = [float(r["x_high"]) - float(r["x_low"]) for r in rows if r["y"] == row]
+            assert abs(sum(widths) - 3) < 1e-9
+            assert sorted(round(w, 6) for w in widths)[:2] == [0.25, round(2 / 7, 6)]
+    words = [g.find(SVG + "title").text for g in marks_of(os.path.join(folder, "a.svg"))]
+    assert len(words) == 12 and any("matmul: 75.0 %" in w for w in words), words
+    assert any("4 s" in r["label"] and "7 J" in r["label"] for r in rows), rows[0]["label"]
+
+
+@case
+def a_roofline_has_a_mark_an_operation(folder):
+    roof, ops = os.path.join(folder, "roof.csv"), os.path.join(folder, "ops.csv")
+    with open(roof, "w", encoding="utf-8") as file:
+        file.write("device,threads,kind,number,rate_high\nhost,1,read,,1e10\nhost,2,read,,2e10\nhost,2,copy,,1e10\n"
+                   "host,2,macs,f32,1e11\n")
+    with open(ops, "w", encoding="utf-8") as file:
+        file.write("op,device,shape,format,time_s,bytes,macs,time_class\ngemv,host,4x4,f16,1e-3,2e6,1e6,measured\n"
+                   "gemm,host,4x4x4,f16,1e-3,1e6,5e7,measured\nstream,host,9 sequential,,1e-3,1e6,0,measured\n")
+    figure = os.path.join(folder, "a.svg")
+    done = plot("roofline", ops, roof, breakdown(folder), "-o", figure, "--keep-data")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert len(marks_of(figure)) == 4  # gemv, gemm, matmul of prefill and of decode
+    points = {(float(r["x"]), float(r["y"])) for r in rows_of(figure + ".data.csv")}
+    assert points == {(0.5, 1.0), (50.0, 50.0), (2.0, 2.0)}, points
+    with open(figure, encoding="utf-8") as file:
+        text = file.read()
+    assert "20 GB/s" in text and "f32 100 GMAC/s" in text and "10 GB/s" not in text
+
+
+@case
+def tables_of_another_kind_are_refused(folder):
+    path = breakdown(folder)
+    with open(os.path.join(folder, "bad.csv"), "w", encoding="utf-8") as file:
+        file.write(BREAKDOWN + "s,id,sim,dev,tiny,f16,1,decode,0,matmul,unit,time,busy,soon,s\n")
+    for kind, table, says in (("breakdown", fixture("platforms.csv"), "no column op"),
+                              ("roofline", fixture("platforms.csv"), "no table of"),
+                              ("breakdown", os.path.join(folder, "bad.csv"), ":2: column value: 'soon'"),
+                              ("roofline", os.path.join(folder, "bad.csv"), ":2: column value: 'soon'")):
+        done = plot(kind, table, "-o", os.path.join(folder, "a.svg"))
+        assert done.returncode == 2 and says in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    for kind in ("breakdown", "roofline"):
+        done = plot(kind, "-o", os.path.join(folder, "a.svg"))
+        assert done.returncode == 2 and "at least one file" in done.stderr, done.stderr
+    assert os.path.exists(path) and not os.path.exists(os.path.join(folder, "a.svg"))
+
+
 def main():
     if shutil.which("gnuplot") is None:
         print("1..0 # SKIP gnuplot is not installed")
