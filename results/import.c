@@ -96,13 +96,13 @@ static const struct {
     {"sambanova", "asic"}, {"groq", "asic"},    {"cerebras", "asic"}, {"inferentia", "asic"},
     {"trainium", "asic"},  {"lpu", "asic"},     {"alveo", "fpga"},    {"versal", "fpga"},
     {"nvidia", "gpu"},     {"gpu", "gpu"},      {"geforce", "gpu"},   {"rtx", "gpu"},
-    {"tesla", "gpu"},      {"instinct", "gpu"}, {"radeon", "gpu"},    {"a100", "gpu"},
-    {"h100", "gpu"},       {"h200", "gpu"},     {"b200", "gpu"},      {"gh200", "gpu"},
-    {"gb200", "gpu"},      {"b300", "gpu"},     {"mi2", "gpu"},       {"mi3", "gpu"},
-    {"l40", "gpu"},        {"v100", "gpu"},     {"a40", "gpu"},       {"a10", "gpu"},
-    {"apple m", "gpu"},    {"cpu", "cpu"},      {"xeon", "cpu"},      {"epyc", "cpu"},
-    {"ryzen", "cpu"},      {"core", "cpu"},     {"graviton", "cpu"},  {"cortex", "cpu"},
-    {"neoverse", "cpu"},   {"ampere", "cpu"},
+    {"tesla", "gpu"},      {"instinct", "gpu"}, {"radeon", "gpu"},    {"max 1", "gpu"},
+    {"a100", "gpu"},       {"h100", "gpu"},     {"h200", "gpu"},      {"b200", "gpu"},
+    {"gh200", "gpu"},      {"gb200", "gpu"},    {"b300", "gpu"},      {"mi2", "gpu"},
+    {"mi3", "gpu"},        {"l40", "gpu"},      {"v100", "gpu"},      {"a40", "gpu"},
+    {"a10", "gpu"},        {"apple m", "gpu"},  {"cpu", "cpu"},       {"xeon", "cpu"},
+    {"epyc", "cpu"},       {"ryzen", "cpu"},    {"core", "cpu"},      {"graviton", "cpu"},
+    {"cortex", "cpu"},     {"neoverse", "cpu"}, {"ampere", "cpu"},
 };
 
 void jb_import_platform(struct jb_import_source *source, uint64_t at, struct jb_record *record)

@@ -139,6 +139,12 @@ static void take_llama_bench(struct jb_import_source *source, uint64_t at)
 
 /* ---- LLM-Inference-Bench (argonne-lcf/LLM-Inference-Bench: docs/data, Plots) ---- */
 
+/* The title that this file has of two. */
+static const char *either(const struct jb_import_source *source, const char *one, const char *other)
+{
+    return jb_sheet_find(source->sheet, one) < source->sheet->n_columns ? one : other;
+}
+
 static void take_inference_bench(struct jb_import_source *source, uint64_t at)
 {
     struct jb_record record;
@@ -150,20 +156,24 @@ static void take_inference_bench(struct jb_import_source *source, uint64_t at)
     const int64_t n_devices = jb_import_count(source, at, "Num of Hardware");
     record.n_devices = n_devices != JB_INT_MISSING ? n_devices : 1;
     record.batch = jb_import_count(source, at, "Batch Size");
-    record.prompt_tokens = record.output_tokens =
-        jb_import_count(source, at, "Input Output Length");
+    record.prompt_tokens =
+        jb_import_count(source, at, either(source, "Input Output Length", "Input Length"));
+    record.output_tokens =
+        jb_import_count(source, at, either(source, "Input Output Length", "Output Length"));
+    PUT(record.kv_format, jb_import_text(source, at, "kv_cache_dtype"));
     record.kv_depth = 0;
     record.n_phases = 1;
-    PUT(record.phase, "total");
-    const double latency_s = jb_import_number(source, at, "Latency");
-    const double throughput = jb_import_number(source, at, "Throughput");
+    PUT(record.phase, "total"); /* one whole request */
+    const double latency_s = jb_import_number(source, at, either(source, "Latency", "latency"));
+    const double throughput =
+        jb_import_number(source, at, either(source, "Throughput", "throughput"));
     /* NVML's milliwatts (230742 for an A100); less than 5 W is not what a card draws. */
     const double power_w = jb_import_number(source, at, "avg_power") / 1000.0;
     if (record.batch > 0 && record.output_tokens > 0 && latency_s > 0) {
         record.tokens = record.batch * record.output_tokens;
         record.time_s = record.window_s = latency_s;
         record.tokens_per_s = (double)record.tokens / latency_s;
-    } else if (throughput > 0) {
+    } else if (throughput > 0 && record.prompt_tokens == record.output_tokens) {
         /* It counts prompt and generated tokens, of which there are as many. */
         record.tokens_per_s = throughput / 2.0;
         jb_record_reason(&record, "no-time-in-source");
@@ -325,7 +335,7 @@ const struct jb_import_format jb_import_formats[] = {
      take_llama_bench},
     {"llm-inference-bench",
      "LLM-Inference-Bench CSV: whole requests, mean NVML power in milliwatts",
-     {"Hardware", "Framework", "Model", "Input Output Length", "Batch Size", "Latency"},
+     {"Hardware", "Num of Hardware", "Framework", "Model", "Batch Size"},
      take_inference_bench},
     {"mlperf",
      "MLPerf inference summary.csv or summary_results.json: rows in tokens/s, system power",

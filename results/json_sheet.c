@@ -125,28 +125,52 @@ static bool flatten_row(struct tabling *t, json_t *common, const char *rows_key,
     return is_done && (row == NULL || flatten(t, "", row, 0));
 }
 
+/* An object of nothing but objects, as tables keyed by the number of their row are written. */
+static bool is_keyed_table(const json_t *root)
+{
+    const char *key;
+    json_t *value;
+    bool is_one = json_is_object(root) && json_object_size(root) > 0;
+    json_object_foreach((json_t *)root, key, value)
+    {
+        is_one = is_one && json_is_object(value);
+    }
+    return is_one;
+}
+
 /* Flattened rows of one document are added to list. */
+static enum jb_status add_row(struct tabling *t, json_t *common, const char *rows_key, json_t *row,
+                              json_t *list)
+{
+    if (row != NULL && !json_is_object(row)) {
+        return jb_fail(JB_E_FORMAT, "%s: entry %llu is no object", t->name,
+                       (unsigned long long)json_array_size(list) + 1);
+    }
+    if (!flatten_row(t, common, rows_key, row)) {
+        json_decref(t->row);
+        return no_memory(t->name);
+    }
+    return json_array_append_new(list, t->row) == 0 ? JB_OK : no_memory(t->name);
+}
+
 static enum jb_status add_document(struct tabling *t, json_t *root, json_t *list)
 {
-    const char *rows_key = NULL;
-    json_t *rows = find_rows(root, &rows_key);
+    const char *rows_key = NULL, *key;
+    json_t *rows = find_rows(root, &rows_key), *value;
     json_t *common = json_is_object(root) ? root : NULL;
-    const size_t n = rows != NULL ? json_array_size(rows) : 1;
-    for (size_t i = 0; i < n; i++) {
-        json_t *row = rows != NULL ? json_array_get(rows, i) : NULL;
-        if (rows != NULL && !json_is_object(row)) {
-            return jb_fail(JB_E_FORMAT, "%s: entry %llu is no object", t->name,
-                           (unsigned long long)json_array_size(list) + 1);
+    enum jb_status status = JB_OK;
+    if (is_keyed_table(root)) {
+        json_object_foreach(root, key, value)
+        {
+            status = status == JB_OK ? add_row(t, NULL, NULL, value, list) : status;
         }
-        if (!flatten_row(t, common, rows_key, row)) {
-            json_decref(t->row);
-            return no_memory(t->name);
-        }
-        if (json_array_append_new(list, t->row) != 0) {
-            return no_memory(t->name);
-        }
+        return status;
     }
-    return JB_OK;
+    const size_t n = rows != NULL ? json_array_size(rows) : 1;
+    for (size_t i = 0; status == JB_OK && i < n; i++) {
+        status = add_row(t, common, rows_key, rows != NULL ? json_array_get(rows, i) : NULL, list);
+    }
+    return status;
 }
 
 static enum jb_status print_csv(struct tabling *t, const json_t *list, struct jb_grow *csv)

@@ -32,7 +32,8 @@ enum jb_status jb_sheet_parse(const char *text, size_t size, const char *name,
 /* The same from a file. @return also NODEV, PERM, IO. */
 enum jb_status jb_sheet_read(const char *path, struct jb_sheet *ret_sheet) JB_MUST_CHECK;
 /* The same from JSON: a list of objects; an object that holds such a list, whose other members then
- * belong to every row; or objects in a row (JSON lines). Titles are keys, or paths "outer.inner";
+ * belong to every row; or objects in a row (JSON lines); or an
+ * object of nothing but objects, which are the rows. Titles are keys, or paths "outer.inner";
  * lists inside a row are cells of JSON. `lines` counts entries from 1.
  * @return also NOTSUP if this build reads no JSON. */
 enum jb_status jb_sheet_parse_json(const char *text, size_t size, const char *name,

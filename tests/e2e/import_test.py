@@ -107,6 +107,13 @@ def inference_bench_counts_output_and_milliwatts():
     assert near(rows[4]["tokens_per_s"], 2000) and "power-unit-unknown" in rows[4]["reasons"]
 
 
+def inference_bench_has_other_spellings():
+    rows = imported(data("llm-inference-bench-lengths.csv"))
+    assert len(rows) == 1, "throughput alone does not tell prompts from answers of another length"
+    assert (rows[0]["platform"], rows[0]["prompt_tokens"], rows[0]["output_tokens"]) == ("gpu", "128", "512")
+    assert near(rows[0]["tokens_per_s"], 2 * 512 / 4) and rows[0]["kv_format"] == "fp8"
+
+
 def mlperf_takes_tokens_and_their_watts():
     rows = imported(data("mlperf-summary.csv"))
     assert len(rows) == 2
@@ -116,6 +123,8 @@ def mlperf_takes_tokens_and_their_watts():
     rows = imported(data("mlperf-results.json"))
     assert len(rows) == 1 and near(rows[0]["power_w"], 3000) and near(rows[0]["tokens_per_s"], 9000.5)
     assert rows[0]["backend"] == "Engine 3" and rows[0]["n_devices"] == "4"
+    rows = imported(data("mlperf-summary.json"))
+    assert len(rows) == 1 and near(rows[0]["tokens_per_s"], 1200.5) and rows[0]["weight_format"] == "fp16"
 
 
 def ml_energy_tasks_and_models():
@@ -201,5 +210,6 @@ def bad_input_is_refused():
 
 tap.run([real_llama_bench_files_keep_every_number, the_class_is_never_ours, llama_bench_json_gives_repetitions,
          older_headers_are_read_by_name, inference_bench_counts_output_and_milliwatts,
+         inference_bench_has_other_spellings,
          mlperf_takes_tokens_and_their_watts, ml_energy_tasks_and_models, audit_and_survey_take_imported_rows,
          an_imported_table_can_be_read_and_imported_once, bad_input_is_refused])
