@@ -151,6 +151,20 @@ static struct jb_step aim(struct jb_phases *phases, uint32_t pos, uint32_t n_tok
                             .ret_logits = want == JB_WANT_NONE ? NULL : phases->logits};
 }
 
+/* Least time of a step by its ops' own bounds; what has none counts as nothing. */
+static double bound_of(const struct jb_phases *phases, const struct jb_step *step)
+{
+    const struct jb_backend *backend = phases->args.backend;
+    double sum_s = 0;
+    for (uint32_t op = step->op_begin; backend->detail != NULL && op < step->op_end; op++) {
+        struct jb_op_detail detail = {.bound_s = jb_missing()};
+        if (backend->detail(phases->args.device, op, &detail) == JB_OK && detail.bound_s > 0) {
+            sum_s += detail.bound_s;
+        }
+    }
+    return sum_s;
+}
+
 /* Runs one step to its end. @return the modelled seconds of it through ret_modelled_s. */
 static enum jb_status run_step(struct jb_phases *phases, const struct jb_step *step,
                                double *ret_modelled_s)
@@ -179,6 +193,7 @@ static enum jb_status run_step(struct jb_phases *phases, const struct jb_step *s
         if (phases->observer != NULL) {
             status = phases->observer->seen(phases->observer->ctx, step, &account);
         }
+        sum->bound_s += bound_of(phases, step); /* last: the charges are void afterwards */
     }
     return status;
 }

@@ -42,6 +42,7 @@ struct jb_phases_args {
 /* What account() said about the phases since the last clear(); modelled devices only. */
 struct jb_modelled {
     double time_s, energy_j;
+    double bound_s; /* least time that detail() gives the ops; 0 = it gives none */
     enum jb_class time_class, energy_class;
 };
 

@@ -149,8 +149,13 @@ static void judge_time(struct jb_row_context *context, enum jb_phase phase,
     if ((context->backend->caps & JB_CAP_NO_RESULT) != 0) {
         return; /* did no work: no peak applies */
     }
-    const double peak_s =
+    const struct jb_modelled *modelled = &context->phases->modelled;
+    double peak_s =
         jb_gate_least_s(context->phases, phase, &context->peaks, context->resident_bytes, &reason);
+    if (modelled->bound_s > 0) { /* a simulator knows its own peaks better than the common keys */
+        peak_s = modelled->bound_s / (double)record->n_phases;
+        reason = "";
+    }
     const double ceiling_s = jb_gate_least_s(context->phases, phase, &context->ceilings,
                                              context->resident_bytes, &unused);
     const bool has_ceiling = !jb_is_missing(ceiling_s);

@@ -226,6 +226,7 @@ def a_modelled_device_is_accounted_not_timed():
         assert (r["energy_source"], r["energy_scope"]) == ("account", "model")
         assert float(r["host_time_s"]) > 0 and r["idle_w"] == ""
         assert r["execution"] == "functional"
+        assert 0 < float(r["bound_share"]) < 1  # what detail() says of each op, summed up
         if r["phase"] != "prefill":
             assert near(r["tpot_p50_s"], 2e-3)
 

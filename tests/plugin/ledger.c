@@ -141,7 +141,7 @@ static void tell(struct jb_device *dev, uint64_t units, struct jb_op_detail *ret
     dev->lines_j[1] = 0.75 * (double)units;
     *ret_detail = (struct jb_op_detail){.clock_hz = 1e6,
                                         .cycles = (1000 + dev->t_row) * units,
-                                        .bound_s = 0.5e-3 * (double)units,
+                                        .bound_s = 1e-5 * (double)units,
                                         .energy_j = (double)units,
                                         .line_j = dev->lines_j,
                                         .parts = dev->parts,
