@@ -290,40 +290,61 @@ static enum jb_status read_accepts(const struct jb_device_file *file, struct pim
     return JB_OK;
 }
 
+/* @param rule follows "KEY: " */
+static enum jb_status refuse(const struct jb_device_file *file, const char *key, const char *rule)
+{
+    const struct jb_device_value *value = jb_device_get(file, key);
+    return jb_fail(JB_E_INVAL, "device '%s', line %u: %s: %s", jb_device_name(file),
+                   value != NULL ? value->line : 0, key, rule);
+}
+
+static enum jb_status check_units(const struct jb_device_file *file,
+                                  const struct pim_machine *machine)
+{
+    const struct jb_mem_spec *spec = &machine->spec;
+    const uint32_t n_banks = spec->n_groups * spec->n_banks;
+    if (n_banks > 64 || n_banks < 2) {
+        return refuse(file, "banks", "2 to 64 banks a channel, all groups together");
+    }
+    if (machine->flow == PIM_REGISTER_FILE && machine->n_units * 2 != n_banks) {
+        return refuse(file, "units", "a register_file flow has one for 2 banks");
+    }
+    if (machine->flow == PIM_REGISTER_FILE && (spec->n_groups < 3 || spec->n_banks < 2)) {
+        return refuse(file, "bank_groups", "mode changes reach two banks of groups 0 and 2");
+    }
+    if (machine->flow == PIM_REGISTER_FILE && spec->n_rows < 2) {
+        return refuse(file, "rows", "a register_file flow needs rows for its registers");
+    }
+    if (machine->flow == PIM_GLOBAL_BUFFER && machine->n_units != n_banks) {
+        return refuse(file, "units", "a global_buffer flow has one a bank");
+    }
+    return JB_OK;
+}
+
 static enum jb_status check(const struct jb_device_file *file, const struct pim_machine *machine)
 {
     const struct jb_mem_spec *spec = &machine->spec;
-    const char *name = jb_device_name(file);
-    const uint32_t n_banks = spec->n_groups * spec->n_banks;
+    if (spec->t[JB_MEM_T_REFI] < 1) {
+        return refuse(file, "t_refi", "must be at least a cycle; --set refresh=off turns it off");
+    }
     if (machine->flow == PIM_DPU) {
-        return machine->compute == PIM_INT8
-                   ? JB_OK
-                   : jb_fail(JB_E_INVAL, "device '%s': compute: a dpu flow computes int8", name);
+        return machine->compute == PIM_INT8 ? JB_OK
+                                            : refuse(file, "compute", "a dpu flow computes int8");
     }
-    if (machine->compute == PIM_INT8) {
-        return jb_fail(JB_E_INVAL, "device '%s': compute: int8 is for the dpu flow", name);
+    if (machine->compute == PIM_INT8 || machine->storage == PIM_INT8) {
+        return refuse(file, "compute", "int8 is for the dpu flow");
     }
-    if (spec->n_pseudo != 1 || spec->n_ranks != 1 || n_banks > 64 || n_banks < 2) {
-        return jb_fail(JB_E_INVAL,
-                       "device '%s': pseudo_channels and ranks must be 1, and 2 to 64 banks", name);
+    if (spec->n_pseudo != 1 || spec->n_ranks != 1) {
+        return refuse(file, "pseudo_channels",
+                      "must be 1, and ranks too: channels are counted instead");
     }
     if ((double)machine->n_lanes * pim_number_bytes(machine->storage) != spec->burst_bytes) {
-        return jb_fail(JB_E_INVAL,
-                       "device '%s': lanes: %u values of %s are not the %u B of a burst", name,
-                       machine->n_lanes, pim_number_name(machine->storage), spec->burst_bytes);
+        return refuse(file, "lanes", "times the bytes of `storage` must be `burst_bytes`");
     }
     if (spec->t[PIM_T_MAC] < 1) {
-        return jb_fail(JB_E_INVAL, "device '%s': t_mac must be at least a cycle", name);
+        return refuse(file, "t_mac", "must be at least a cycle");
     }
-    if (machine->flow == PIM_REGISTER_FILE &&
-        (machine->n_units * 2 != n_banks || spec->n_groups < 3)) {
-        return jb_fail(JB_E_INVAL, "device '%s': units: a register_file flow has one for 2 banks",
-                       name);
-    }
-    if (machine->flow == PIM_GLOBAL_BUFFER && machine->n_units != n_banks) {
-        return jb_fail(JB_E_INVAL, "device '%s': units: a global_buffer flow has one a bank", name);
-    }
-    return JB_OK;
+    return check_units(file, machine);
 }
 
 static void read_words(const struct jb_device_file *file, struct pim_machine *machine)

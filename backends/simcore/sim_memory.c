@@ -182,6 +182,7 @@ enum jb_status jb_sim_memory_open(const struct jb_sim_memory_args *args,
     memory->shown = (struct jb_sim_shown){.spec = &memory->spec, .sink = args->commands};
     memory->args.has_refresh = args->has_refresh && !args->is_ideal;
     enum jb_status status = jb_mem_spec_read(args->file, &memory->spec);
+    memory->args.has_refresh = memory->args.has_refresh && memory->spec.t[JB_MEM_T_REFI] > 0;
     if (status == JB_OK && args->n_channels > n_file) {
         status = jb_fail(JB_E_INVAL, "device '%s' has %g channels, not %u",
                          jb_device_name(args->file), n_file, args->n_channels);
