@@ -36,6 +36,8 @@ static void print_help(void)
         "files\n"
         "                        of results/reference\n"
         "      --no-own          published points alone\n"
+        "      --any-model       our rows of every model; without it of 5.5 to 9 thousand million\n"
+        "                        parameters, the size that the survey compares\n"
         "      --published FILE  another table of published points\n"
         "      --format LIST     which of svg,pdf,png to draw; all by default\n"
         "  -h, --help            this text\n\n"
@@ -49,7 +51,7 @@ struct wish {
     const char *folder, *published, *formats;
     char **own; /* malloc'ed names */
     uint32_t n_own;
-    bool takes_reference;
+    bool takes_reference, takes_any_size;
     const char *reference; /* the folder they are taken from */
 };
 
@@ -144,7 +146,7 @@ static int load(struct wish *wish, struct jb_points *ret_points)
             return code;
         }
     }
-    status = jb_points_load(path, groups, n_groups, ret_points);
+    status = jb_points_load(path, groups, n_groups, wish->takes_any_size, ret_points);
     return status == JB_OK ? JB_EXIT_OK : jb_cli_fail(status);
 }
 
@@ -347,7 +349,12 @@ static int survey(struct wish *wish)
     if (status == JB_OK) {
         jb_survey_print_ranks(stdout, &points);
     }
-    if (points.n_own == 0) {
+    if (points.n_other_size > 0) {
+        (void)fprintf(stderr,
+                      "joulebench: note: %llu configurations of models of other sizes than the "
+                      "survey's 7B are left out (--any-model)\n",
+                      (unsigned long long)points.n_other_size);
+    } else if (points.n_own == 0) {
         (void)fputs("joulebench: note: no row of ours has power, so published points stand alone\n",
                     stderr);
     }
@@ -374,6 +381,7 @@ int jb_cmd_survey(int argc, char **argv)
     static const struct option options[] = {{"output", required_argument, NULL, 'o'},
                                             {"own", required_argument, NULL, 'w'},
                                             {"no-own", no_argument, NULL, 'n'},
+                                            {"any-model", no_argument, NULL, 'y'},
                                             {"published", required_argument, NULL, 'p'},
                                             {"format", required_argument, NULL, 'f'},
                                             {"help", no_argument, NULL, 'h'},
@@ -393,6 +401,9 @@ int jb_cmd_survey(int argc, char **argv)
             break;
         case 'n':
             wish.takes_reference = false;
+            break;
+        case 'y':
+            wish.takes_any_size = true;
             break;
         case 'p':
             wish.published = optarg;

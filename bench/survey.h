@@ -29,9 +29,15 @@ struct jb_point {
     bool is_imported; /* own points: by `joulebench import`, so of others' making */
 };
 
+/* The survey compares models of about 7 thousand million parameters; rows of other sizes are no
+ * neighbours of its points. */
+#define JB_SURVEY_PARAMS_MIN 5.5e9
+#define JB_SURVEY_PARAMS_MAX 9e9
+
 struct jb_points {
     struct jb_point *at;
     uint64_t n, n_own;
+    uint64_t n_other_size; /* own configurations left out for the size of their model */
     struct jb_published published;
     struct jb_group *groups;
 };
@@ -60,9 +66,10 @@ extern "C" {
 
 /* Published points from path, checked: tokens/J of every sheet row must be tokens/s over watts to
  * 0.1 %. Superseded ones are left out. Own ones from groups that have power and are not INVALID.
- * @param groups malloc'ed, taken over even on failure */
+ * @param groups malloc'ed, taken over even on failure
+ * @param takes_any_size own ones of every model, not of the survey's size alone */
 enum jb_status jb_points_load(const char *path, struct jb_group *groups, uint64_t n_groups,
-                              struct jb_points *ret_points) JB_MUST_CHECK;
+                              bool takes_any_size, struct jb_points *ret_points) JB_MUST_CHECK;
 void jb_points_free(struct jb_points *points);
 /* Power, batch and origin fit. */
 bool jb_point_is_chosen(const struct jb_point *point, const struct jb_point_choice *choice);

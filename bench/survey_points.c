@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/audit.h"
 #include "bench/figure_looks.h"
 #include "bench/survey.h"
 
@@ -124,8 +125,16 @@ static enum jb_status check_sheet(const struct jb_published *published, const ch
     return JB_OK;
 }
 
+/* By the name of the model; one that tells no size is another. */
+static bool is_survey_size(const struct jb_group *group)
+{
+    bool is_about;
+    const double n_params = jb_audit_params(group->key.model, &is_about);
+    return n_params >= JB_SURVEY_PARAMS_MIN && n_params <= JB_SURVEY_PARAMS_MAX;
+}
+
 enum jb_status jb_points_load(const char *path, struct jb_group *groups, uint64_t n_groups,
-                              struct jb_points *ret_points)
+                              bool takes_any_size, struct jb_points *ret_points)
 {
     struct jb_points points = {.groups = groups};
     enum jb_status status = jb_published_read(path, &points.published);
@@ -149,10 +158,11 @@ enum jb_status jb_points_load(const char *path, struct jb_group *groups, uint64_
         }
     }
     for (uint64_t i = 0; i < n_groups; i++) {
-        if (point_of_group(&groups[i], &points.at[points.n])) {
-            points.n++;
-            points.n_own++;
-        }
+        const bool is_point = point_of_group(&groups[i], &points.at[points.n]);
+        const bool is_taken = is_point && (takes_any_size || is_survey_size(&groups[i]));
+        points.n_other_size += is_point && !is_taken ? 1 : 0;
+        points.n += is_taken ? 1 : 0;
+        points.n_own += is_taken ? 1 : 0;
     }
     *ret_points = points;
     return JB_OK;

@@ -162,6 +162,28 @@ def own_rows_join_and_say_what_they_are():
         assert {r["platform"] for r in batch8 if r["origin"] == "own"} == set(PLATFORMS)
 
 
+def is_7b(model):
+    size = re.search(r"(?<![\d.])(\d+(?:\.\d+)?)b\b", model.lower())
+    return size is not None and 5.5 <= float(size[1]) <= 9
+
+
+def models_of_other_sizes_stay_out_unasked():
+    with tempfile.TemporaryDirectory() as folder:
+        rows = rows_of(OWN)
+        for row in rows:
+            row["model"] = "opt-1.3b" if row["platform"] == "pim" else row["model"]
+        path = os.path.join(folder, "rows.csv")
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        for more, has in (((), False), (("--any-model",), True)):
+            done = survey(os.path.join(folder, "out"), "--own", path, "--format", "svg", *more)
+            assert done.returncode == 0 and ("--any-model" in done.stderr) == (not has), done.stderr
+            own = [r for r in rows_of(os.path.join(folder, "out", "batch1-own.csv")) if r["origin"] == "own"]
+            assert ("pim" in {r["platform"] for r in own}) == has and "asic" in {r["platform"] for r in own}
+
+
 def committed_runs_join_by_default():
     folder_of_runs = os.path.join(SOURCE, "results", "reference")
     files = [os.path.join(folder_of_runs, f) for f in sorted(os.listdir(folder_of_runs)) if f.endswith(".csv")
@@ -169,7 +191,7 @@ def committed_runs_join_by_default():
     if not files:
         tap.skip("no results/reference/*.csv yet")
     ours = [r for f in files for r in rows_of(f) if r["phase"] == "decode" and r["power_w"] and
-            r["verdict"] != "INVALID" and r.get("workload", "") in ("", "survey", "edge")]
+            r["verdict"] != "INVALID" and r.get("workload", "") in ("", "survey", "edge") and is_7b(r["model"])]
     with tempfile.TemporaryDirectory() as folder:
         done = survey(folder, "--format", "svg")
         assert done.returncode == 0, done.stderr
@@ -239,5 +261,6 @@ if shutil.which("gnuplot") is None:
     sys.exit(0)
 tap.run([published_points_are_the_given_ones, batch_1_has_every_drawn_point, ranks_are_those_of_the_survey,
          tables_tell_ranges_and_the_edge_gap, strips_have_a_mark_a_point_and_panel, rated_watts_are_set_against_measured_ones,
-         own_rows_join_and_say_what_they_are, committed_runs_join_by_default, superseded_rows_stay_out, two_runs_give_equal_bytes_in_time,
+         own_rows_join_and_say_what_they_are, models_of_other_sizes_stay_out_unasked,
+         committed_runs_join_by_default, superseded_rows_stay_out, two_runs_give_equal_bytes_in_time,
          bad_input_is_refused])
