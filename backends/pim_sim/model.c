@@ -124,6 +124,7 @@ static enum jb_status charge_pim(struct pim_model *model, uint32_t op, const str
     model->active_s += (double)cost->active_cycles / hz * n_channels;
     model->ops[op].cost = *cost;
     model->ops[op].n_channels = n_channels;
+    model->ops[op].n_in_flight = model->n_in_flight;
     return charge(model, op, PIM_RESOURCE_PIM, (double)(cost->cycles + debt) / hz, line_j, work);
 }
 

@@ -266,8 +266,8 @@ static enum jb_status pim_detail(struct jb_device *dev, uint32_t op,
         columns * machine->spec.burst_bytes + (done->cost.n_broadcasts + done->cost.n_reads) *
                                                   done->n_channels * machine->spec.burst_bytes;
     if (machine->flow != PIM_DPU && done->n_channels > 0) {
-        detail.bound_s =
-            (double)(columns * machine->spec.burst_bytes) / inner_peak(machine, done->n_channels);
+        detail.bound_s = (double)(columns * machine->spec.burst_bytes) /
+                         inner_peak(machine, done->n_channels) / done->n_in_flight;
     }
     (void)snprintf(dev->choices, sizeof dev->choices, "mapping=%s split=%u channels=%u",
                    done->cost.split > 1 ? "k" : "n", done->cost.split, done->n_channels);
