@@ -40,6 +40,7 @@ int jb_cmd_survey(int argc, char **argv);
 int jb_cmd_synth(int argc, char **argv);
 int jb_cmd_op(int argc, char **argv);
 int jb_cmd_roofline(int argc, char **argv);
+int jb_cmd_verify(int argc, char **argv);
 
 /* The whole program but for exit(): for main() and in-process fuzzing. */
 int jb_main(int argc, char **argv);

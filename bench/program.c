@@ -23,6 +23,8 @@ static const struct jb_command commands[] = {
      jb_cmd_list},
     {"doctor", "Say what this machine offers, what is missing and how to unlock it", jb_cmd_doctor},
     {"survey", "Redraw a published comparison of hardware, with our own rows on it", jb_cmd_survey},
+    {"verify", "Check files of our rows: words, arithmetic, and ids against digests",
+     jb_cmd_verify},
     {"audit", "Check tables of results: arithmetic, physics, duplicates, conflicts", jb_cmd_audit},
     {"import", "Turn result files of other tools into rows of ours", jb_cmd_import},
     {"report", "Write a folder of results as one page, and tables and figures for a paper",
