@@ -184,18 +184,23 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Widest input of a product with records or quads, and widest weight row. */
-static void widest_rows(const struct jb_plan *plan, uint32_t *ret_record, uint32_t *ret_row)
+struct widths {
+    uint32_t record, half; /* widest inputs of products of int8, and of bfloat16 */
+    uint32_t row;          /* widest row of weights                              */
+};
+
+static struct widths widest(const struct jb_cpu_kernels *kernels, const struct jb_plan *plan)
 {
-    *ret_record = 0;
-    *ret_row = 1;
+    struct widths widths = {.row = 1};
     for (uint32_t i = 0; i < plan->n_tensors; i++) {
         const struct jb_tensor *tensor = &plan->tensors[i];
-        *ret_row = tensor->cols > *ret_row ? tensor->cols : *ret_row;
-        if (jb_format(tensor->dtype)->block_values > 1 && tensor->cols > *ret_record) {
-            *ret_record = tensor->cols;
-        }
+        uint32_t *width = jb_format(tensor->dtype)->block_values > 1             ? &widths.record
+                          : kernels->input[tensor->dtype] == JB_CPU_INPUT_HALVES ? &widths.half
+                                                                                 : &widths.row;
+        *width = tensor->cols > *width ? tensor->cols : *width;
+        widths.row = tensor->cols > widths.row ? tensor->cols : widths.row;
     }
+    return widths;
 }
 
 static uint64_t rows_bytes(const struct jb_cpu_exec *exec, uint64_t rows, uint32_t cols,
@@ -240,8 +245,7 @@ static void take_buffers(struct taker *taker, const struct jb_load_args *load)
 {
     struct jb_cpu_exec *exec = &taker->dev->exec;
     const struct jb_plan *plan = load->plan;
-    uint32_t record_cols, row_cols;
-    widest_rows(plan, &record_cols, &row_cols);
+    const struct widths widths = widest(exec->kernels, plan);
     const uint64_t rows = larger(load->max_tokens, load->max_outputs);
     exec->kv_positions = (load->context + JB_CPU_PANEL - 1) / JB_CPU_PANEL * JB_CPU_PANEL;
     const uint64_t kv_rows =
@@ -250,7 +254,8 @@ static void take_buffers(struct taker *taker, const struct jb_load_args *load)
     exec->weights = take(taker, plan->n_tensors, sizeof(*exec->weights));
     exec->slots = take(taker, plan->n_slots, sizeof(*exec->slots));
     exec->panels = take(taker, plan->n_tensors, sizeof(*exec->panels));
-    exec->records = take(taker, input_bytes(exec, rows, record_cols), 1);
+    exec->records = take(taker, input_bytes(exec, rows, widths.record), 1);
+    exec->halves = take(taker, rows, jb_cpu_halves_bytes(widths.half));
     exec->kv = take(taker, kv_rows, exec->kv_row_bytes);
     exec->rope = take(taker, (uint64_t)load->max_tokens * plan->rope.n_dims, sizeof(float));
     exec->scratch = take(taker, exec->n_workers, sizeof(*exec->scratch));
@@ -262,7 +267,7 @@ static void take_buffers(struct taker *taker, const struct jb_load_args *load)
     const uint64_t attention =
         jb_cpu_attention_scratch(plan->n_heads / plan->n_kv_heads, plan->head_dim);
     const uint64_t products = rows * 2 * JB_CPU_TERM_ROWS;
-    const uint64_t scratch = larger(larger(attention, row_cols), products);
+    const uint64_t scratch = larger(larger(attention, widths.row), products);
     for (uint32_t i = 0; i < exec->n_workers && !taker->is_short; i++) {
         exec->scratch[i] = take(taker, scratch, sizeof(float));
     }
@@ -283,7 +288,7 @@ static void take_panels(struct taker *taker, const struct jb_plan *plan)
             const struct jb_tensor *tensor =
                 op->kind == JB_OP_MATMUL ? &plan->tensors[op->weight] : NULL;
             if (tensor == NULL || exec->panels[op->weight] != NULL ||
-                exec->kernels->input[tensor->dtype] != JB_CPU_INPUT_QUADS) {
+                !jb_cpu_is_packed(exec->kernels->input[tensor->dtype])) {
                 continue;
             }
             const uint64_t n_panels = ((uint64_t)tensor->rows + JB_CPU_PANEL - 1) / JB_CPU_PANEL;

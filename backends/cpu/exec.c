@@ -77,6 +77,23 @@ static void make_record(const struct part *part, uint16_t slot, uint64_t row, ui
     }
 }
 
+/* What the node's kind of weights reads, of values [begin, end) of a row: begin a multiple of 32,
+ * end too or the last. */
+static void make_inputs(const struct part *part, uint16_t slot, uint64_t row, uint32_t begin,
+                        uint32_t end)
+{
+    const struct jb_cpu_exec *exec = part->exec;
+    const unsigned made = part->node->makes | part->node->needs;
+    if ((made & JB_CPU_MAKE_RECORDS) != 0) {
+        make_record(part, slot, row, begin, end);
+    }
+    if ((made & JB_CPU_MAKE_HALVES) != 0 && exec->n_terms == 1) {
+        uint8_t *halves =
+            exec->halves + row * jb_cpu_halves_bytes(exec->load.plan->slots[slot].width);
+        exec->kernels->to_bf16(slot_row(exec, slot, row), begin, end, (uint16_t *)(void *)halves);
+    }
+}
+
 /* ---- ROWS ---- */
 
 static void run_embed(const struct part *part, const struct jb_op *op, uint32_t row)
@@ -110,8 +127,8 @@ static void run_layernorm(const struct part *part, const struct jb_op *op, uint3
     const float *bias = op->bias != JB_NO_TENSOR ? exec->weights[op->bias] : NULL;
     exec->kernels->layernorm(slot_row(exec, op->dst, row), slot_row(exec, op->src0, row),
                              exec->weights[op->weight], bias, width, op->eps);
-    if (part->node->makes_records) {
-        make_record(part, op->dst, row, 0, width);
+    if (part->node->makes != 0) {
+        make_inputs(part, op->dst, row, 0, width);
     }
 }
 
@@ -185,8 +202,8 @@ static void run_group_op(const struct part *part, const struct jb_op *op)
             exec->kernels->rmsnorm(dst, slot_row(exec, op->src0, row) + at,
                                    exec->weights[op->weight], group, op->eps);
         }
-        if (part->node->makes_records) {
-            make_record(part, op->dst, row, 0, width);
+        if (part->node->makes != 0) {
+            make_inputs(part, op->dst, row, 0, width);
         }
     }
 }
@@ -286,8 +303,8 @@ static void attend(const struct part *part, const struct jb_op *op, uint32_t row
         .scratch = exec->scratch[part->worker],
     };
     exec->kernels->attention(&job);
-    for (uint32_t t = 0; part->node->makes_records && t < n; t++) {
-        make_record(part, op->dst, row + t, begin, begin + width);
+    for (uint32_t t = 0; part->node->makes != 0 && t < n; t++) {
+        make_inputs(part, op->dst, row + t, begin, begin + width);
     }
 }
 
@@ -363,8 +380,8 @@ static void run_values(const struct part *part)
         const float *b = op->src1 != JB_NO_SLOT ? slot_row(exec, op->src1, row) + begin : NULL;
         run_value_op(exec->kernels, op->kind, slot_row(exec, op->dst, row) + begin,
                      slot_row(exec, op->src0, row) + begin, b, end - begin);
-        if (part->node->makes_records) {
-            make_record(part, op->dst, row, begin, end);
+        if (part->node->makes != 0) {
+            make_inputs(part, op->dst, row, begin, end);
         }
         chunks.begin += n;
     }
@@ -375,14 +392,15 @@ static void run_values(const struct part *part)
 static void make_records(const struct part *part, uint16_t slot)
 {
     const struct jb_cpu_exec *exec = part->exec;
-    const uint32_t width = exec->load.plan->slots[slot].width, a_row = width / 32;
+    const uint32_t width = exec->load.plan->slots[slot].width, a_row = (width + 31) / 32;
     struct jb_cpu_range blocks =
         jb_cpu_share((uint64_t)slot_rows(exec, slot) * a_row, 1, part->worker, exec->n_workers);
     while (blocks.begin < blocks.end) {
         const uint64_t row = blocks.begin / a_row, at = blocks.begin % a_row;
         const uint64_t n =
             blocks.end - blocks.begin < a_row - at ? blocks.end - blocks.begin : a_row - at;
-        make_record(part, slot, row, (uint32_t)at * 32, (uint32_t)(at + n) * 32);
+        const uint32_t end = (uint32_t)(at + n) * 32;
+        make_inputs(part, slot, row, (uint32_t)at * 32, end < width ? end : width);
         blocks.begin += n;
     }
 }
@@ -433,9 +451,14 @@ static void run_product(const struct part *part, const struct jb_op *op, const s
         .dst = exec->slots[op->dst],
         .dst_stride = tensor->rows,
     };
-    if (input == JB_CPU_INPUT_QUADS) {
+    if (jb_cpu_is_packed(input)) {
         job.weights = exec->panels[op->weight];
         job.row_bytes = jb_cpu_panel_bytes(tensor->dtype, tensor->cols);
+    }
+    if (input == JB_CPU_INPUT_HALVES) {
+        job.records = (const int8_t *)exec->halves;
+        job.record_bytes = jb_cpu_halves_bytes(tensor->cols);
+    } else if (input == JB_CPU_INPUT_QUADS) {
         job.record_bytes = jb_cpu_quad_bytes(tensor->cols, jb_cpu_quad_width(n), exec->n_terms);
     }
     jb_cpu_matmul_fn *matmul = exec->kernels->matmul[tensor->dtype];
@@ -462,7 +485,7 @@ static void run_product(const struct part *part, const struct jb_op *op, const s
 static void run_matmul(const struct part *part)
 {
     const struct jb_cpu_node *node = part->node;
-    if (node->needs_records && !node->finds_records) {
+    if (node->needs != 0 && !node->finds) {
         make_records(part, part->ops[0].src0);
         jb_pool_barrier(part->exec->pool);
     }

@@ -41,6 +41,7 @@ struct jb_cpu_exec {
     float **slots;        /* (n_slots,) -> (most rows, width)                           */
     enum jb_cpu_terms terms;
     int8_t *records;       /* of the widest input: records, or quads (packed.h)          */
+    uint8_t *halves;       /* bfloat16 rows of the widest input of BF16 weights */
     uint8_t *kv;           /* (layers, K and V, slots, KV heads, context) rows of a head */
     size_t kv_row_bytes;   /* one position of one head                                   */
     uint32_t kv_positions; /* context, rounded up to panels of keys */

@@ -125,5 +125,7 @@ static ALWAYS_INLINE void float_matmul(enum jb_dtype dtype, const struct jb_cpu_
         float_matmul(DTYPE, job, begin, end);                                                      \
     }
 FLOAT_MATMUL(matmul_f32, JB_F32)
+#ifndef JB_CPU_PACKED
 FLOAT_MATMUL(matmul_f16, JB_F16)
 FLOAT_MATMUL(matmul_bf16, JB_BF16)
+#endif

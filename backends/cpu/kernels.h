@@ -54,8 +54,19 @@ static inline const float *jb_cpu_record_s16(const int8_t *record, uint32_t padd
 enum jb_cpu_input {
     JB_CPU_INPUT_X,       /* stored rows of weights by x itself             */
     JB_CPU_INPUT_RECORDS, /* stored rows by the records of x, above         */
-    JB_CPU_INPUT_QUADS    /* panels of weights by quads of rows: packed.h   */
+    JB_CPU_INPUT_QUADS,   /* panels of weights by quads of rows: packed.h   */
+    JB_CPU_INPUT_PANELS,  /* panels by x itself                             */
+    JB_CPU_INPUT_HALVES   /* panels by x in bfloat16 rows if n_terms is 1, by x itself if it is 2 */
 };
+static inline bool jb_cpu_is_packed(enum jb_cpu_input input)
+{
+    return input >= JB_CPU_INPUT_QUADS;
+}
+/* Bytes of a row of bfloat16 inputs, with room for the second of a last pair. */
+static inline size_t jb_cpu_halves_bytes(uint32_t cols)
+{
+    return ((size_t)cols + 1) / 2 * 4;
+}
 
 /* dst (n, rows) = x (n, cols) x W^T for a range of W's rows. */
 struct jb_cpu_matmul {
@@ -64,9 +75,9 @@ struct jb_cpu_matmul {
     uint32_t cols, n;
     const float *x; /* (n, cols) */
     size_t x_stride;
-    const int8_t *records; /* (n,) records, or the quads of n rows      */
-    size_t record_bytes;   /* of one row, or of one quad                */
-    uint32_t n_terms;      /* of quads                                  */
+    const int8_t *records; /* (n,) records, quads of n rows, or bfloat16 rows */
+    size_t record_bytes;   /* of one row, or of one quad                      */
+    uint32_t n_terms;      /* 1, or 2 for finer inputs                        */
     float *dst;
     size_t dst_stride;
 };
@@ -119,6 +130,9 @@ struct jb_cpu_kernels {
      * of 32. NULL where no input is QUADS. */
     void (*quantise_quads)(const float *x, uint32_t cols, uint32_t block_begin, uint32_t block_end,
                            uint32_t width, uint32_t lane, uint32_t n_terms, int8_t *record);
+    /* Columns [begin, end) of x to dst[begin ..); an odd end is that of the row, and a zero
+     * follows. NULL where no input is HALVES. */
+    void (*to_bf16)(const float *x, uint32_t begin, uint32_t end, uint16_t *dst);
     /* dst (n,) = x / sqrt(mean(x^2) + eps) * weight */
     void (*rmsnorm)(float *dst, const float *x, const float *weight, uint32_t n, float eps);
     /* bias may be NULL */

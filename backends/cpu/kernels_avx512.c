@@ -4,13 +4,18 @@
 
 #include "backends/cpu/simd_avx512.h"
 
+#ifdef __AVX512VNNI__
+#define JB_CPU_PACKED
+#endif
+
 #include "backends/cpu/impl_ops.h"
 
 #include "backends/cpu/impl_matmul.h"
 
-#ifdef __AVX512VNNI__
-#define JB_CPU_PACKED
+#ifdef JB_CPU_PACKED
 #include "backends/cpu/impl_packed.h"
+
+#include "backends/cpu/impl_panels.h"
 #else
 #include "backends/cpu/impl_quant.h"
 #endif

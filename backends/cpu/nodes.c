@@ -151,6 +151,19 @@ static uint32_t next_cut(const struct jb_program *program, uint32_t op)
     return program->n_ops;
 }
 
+static unsigned needs_of(enum jb_cpu_input input)
+{
+    switch (input) {
+    case JB_CPU_INPUT_RECORDS:
+    case JB_CPU_INPUT_QUADS:
+        return JB_CPU_MAKE_RECORDS;
+    case JB_CPU_INPUT_HALVES:
+        return JB_CPU_MAKE_HALVES;
+    default:
+        return 0;
+    }
+}
+
 uint32_t jb_cpu_gather(const struct jb_plan *plan, const struct jb_program *program,
                        const struct jb_cpu_kernels *kernels, struct jb_cpu_node *ret_nodes)
 {
@@ -161,18 +174,16 @@ uint32_t jb_cpu_gather(const struct jb_plan *plan, const struct jb_program *prog
         struct jb_cpu_node node = gather_one(&g, op);
         for (uint32_t i = op; node.kind == JB_CPU_NODE_MATMUL && i < op + node.n; i++) {
             const int32_t weight = program->ops[i].weight;
-            if (weight != JB_NO_TENSOR &&
-                kernels->input[plan->tensors[weight].dtype] != JB_CPU_INPUT_X) {
-                node.needs_records = true;
-            }
+            node.needs |=
+                weight != JB_NO_TENSOR ? needs_of(kernels->input[plan->tensors[weight].dtype]) : 0;
         }
         struct jb_cpu_node *before = n > 0 ? &ret_nodes[n - 1] : NULL;
         const bool is_after_cut = before != NULL && next_cut(program, before->first) == op;
-        if (node.needs_records && before != NULL && !is_after_cut &&
+        if (node.needs != 0 && before != NULL && !is_after_cut &&
             program->ops[op - 1].dst == program->ops[op].src0 &&
             can_make_records(plan, program->ops, before)) {
-            before->makes_records = true;
-            node.finds_records = true;
+            before->makes = node.needs;
+            node.finds = true;
         }
         ret_nodes[n] = node;
     }

@@ -15,13 +15,18 @@ enum jb_cpu_node_kind {
     JB_CPU_NODE_VALUES     /* SILU_MUL, GELU, RELU, ADD: split over values                        */
 };
 
+enum {
+    JB_CPU_MAKE_RECORDS = 1u << 0, /* int8: records or quads                   */
+    JB_CPU_MAKE_HALVES = 1u << 1   /* bfloat16 rows; not in steps of two terms */
+};
+
 struct jb_cpu_node {
     enum jb_cpu_node_kind kind;
-    uint32_t first, n;  /* ops */
-    bool has_add;       /* MATMUL: the last op is the ADD                                     */
-    bool needs_records; /* MATMUL: some weight's kernel reads records or quads                */
-    bool makes_records; /* also quantises its result: the next node is a MATMUL that reads it */
-    bool finds_records; /* MATMUL: the node before made them                                  */
+    uint32_t first, n; /* ops */
+    bool has_add;      /* MATMUL: the last op is the ADD                                     */
+    unsigned needs;    /* MATMUL: JB_CPU_MAKE_* of its source that the weights' kernels read */
+    unsigned makes;    /* also makes these of its result: the next node is a MATMUL of it    */
+    bool finds;        /* MATMUL: the node before made what it needs                         */
 };
 
 /* Gathers; a node never reaches over a cut.

@@ -10,6 +10,8 @@ struct layout {
 };
 
 static const struct layout layouts[JB_N_DTYPES] = {
+    [JB_F16] = {.step_lines = 32},
+    [JB_BF16] = {.step_lines = 32},
     [JB_Q8_0] = {.step_lines = 17},
     [JB_Q4_0] = {.step_lines = 9},
     [JB_Q4_1] = {.step_lines = 10},
@@ -188,11 +190,33 @@ static void pack_row(enum jb_dtype dtype, const uint8_t *src, uint32_t cols, uin
     }
 }
 
+/* Halves of `pair` neighbouring columns of 16 rows side by side. */
+static void pack_halves(const uint8_t *rows, size_t row_bytes, uint32_t n_rows, uint32_t cols,
+                        uint32_t pair, uint8_t *panel)
+{
+    uint16_t *to = (uint16_t *)(void *)panel;
+    for (uint32_t col = 0; col < cols; col += 32) {
+        const uint32_t n = cols - col < 32 ? cols - col : 32;
+        for (uint32_t row = 0; row < n_rows; row++) {
+            uint16_t from[32];
+            memcpy(from, rows + row * row_bytes + (size_t)col * 2, (size_t)n * 2);
+            for (uint32_t i = 0; i < n; i++) {
+                const size_t line = (size_t)(col + i) / pair * JB_CPU_PANEL + row;
+                to[line * pair + i % pair] = from[i];
+            }
+        }
+    }
+}
+
 void jb_cpu_pack(enum jb_dtype dtype, const uint8_t *rows, size_t row_bytes, uint32_t n_rows,
                  uint32_t cols, uint8_t *panel)
 {
     if (n_rows < JB_CPU_PANEL || cols % 64 != 0) {
         memset(panel, 0, jb_cpu_panel_bytes(dtype, cols));
+    }
+    if (dtype == JB_F16 || dtype == JB_BF16) {
+        pack_halves(rows, row_bytes, n_rows, cols, dtype == JB_F16 ? 1 : 2, panel);
+        return;
     }
     for (uint32_t row = 0; row < n_rows; row++) {
         pack_row(dtype, rows + row * row_bytes, cols, row, panel);
@@ -236,6 +260,16 @@ void jb_cpu_unpack_row(enum jb_dtype dtype, const uint8_t *panel, uint32_t row, 
 {
     const struct layout *layout = &layouts[dtype];
     const uint8_t *head = panel, *step = panel;
+    for (uint32_t i = 0; i < cols && (dtype == JB_F16 || dtype == JB_BF16); i++) {
+        const uint32_t pair = dtype == JB_F16 ? 1 : 2;
+        const size_t at = ((size_t)i / pair * JB_CPU_PANEL + row) * pair + i % pair;
+        uint16_t bits;
+        memcpy(&bits, panel + at * 2, 2);
+        dst[i] = dtype == JB_F16 ? jb_f16_to_f32(bits) : jb_bf16_to_f32(bits);
+    }
+    if (dtype == JB_F16 || dtype == JB_BF16) {
+        return;
+    }
     for (uint32_t block = 0; block < cols / 32; block++) {
         if (block % 8 == 0 && layout->head_lines > 0) {
             head = step;

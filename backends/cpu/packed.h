@@ -2,7 +2,7 @@
 #ifndef JB_CPU_PACKED_H
 #define JB_CPU_PACKED_H
 
-/* Weights in panels of 16 rows, so that one register holds four neighbouring columns of all 16 and
+/* Weights in panels of 16 rows, so that one register holds a few neighbouring columns of all 16 and
  * one dot instruction advances 16 results; and activations in quads of 4 rows, so that a tile of
  * columns is read from few addresses. The same panels serve one column, a few, and prefill, so
  * weights are kept once. Bytes are those of the stored rows but for Q4_K (+ 2.8 %) and
@@ -19,6 +19,8 @@
  *   Q6_K   first a line of d (half of it unused) for 4 steps; a step: 16 x 4 int8 scales of the
  *          four runs of 16 columns; low nibbles as codes; 4 lines of high pairs: line j has the
  *          pairs of codes lines j and j + 4 of block 0, then of block 1, from the low bits up
+ *   F16    64 x 16 values: for each column its 16 rows
+ *   BF16   32 x 16 x 2 values: for each pair of columns the pairs of 16 rows
  * An odd last block gets a partner of zeros, rows that are missing are zeros. */
 
 #include <stddef.h>

@@ -24,6 +24,8 @@
 
 #define FLOAT_LIMIT 1e-9
 #define INT8_LIMIT 5e-4
+#define BF16_LIMIT                                                                                 \
+    1e-5 /* inputs may be rounded to bfloat16 as the weights are: 2^-9 of each at most */
 
 static const uint32_t few_rows[] = {1, 3, 17, 0};
 static const uint32_t most_rows[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 0};
@@ -86,7 +88,7 @@ static void visit_matmul(struct visitor *v, enum jb_dtype dtype, uint32_t rows, 
     (void)snprintf(c.name, sizeof c.name, "matmul %s %ux%u%s", jb_format(dtype)->name, rows, cols,
                    has_bias ? " bias" : "");
     c.rows = most_rows;
-    c.limit = is_quantised(dtype) ? INT8_LIMIT : FLOAT_LIMIT;
+    c.limit = is_quantised(dtype) ? INT8_LIMIT : dtype == JB_BF16 ? BF16_LIMIT : FLOAT_LIMIT;
     c.expected = 0.5;
     const uint16_t y = maker_slot(c.m, "y", rows, JB_ROWS_TOKENS);
     const int32_t w = maker_tensor(c.m, dtype, rows, cols, 0.0F, 1.0F / sqrtf((float)cols));
@@ -319,6 +321,7 @@ static void visit_models(struct visitor *v)
             (void)snprintf(c.name, sizeof c.name, "model %s %s kv %s", s->name,
                            jb_format(dtype)->name, jb_format(kv)->name);
             c.limit = is_quantised(dtype) || kv == JB_Q8_0 ? 10 * INT8_LIMIT
+                      : dtype == JB_BF16                   ? 10 * BF16_LIMIT
                       : kv == JB_F16                       ? 1e-5
                                                            : 1e-8;
             c.op_end = c.m->program.n_ops;

@@ -192,7 +192,7 @@ static void panels(const struct jb_cpu_kernels *k)
         for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
             const uint32_t rows = sizes[i][0], cols = sizes[i][1];
             const size_t row_bytes = jb_format_row_bytes((enum jb_dtype)dtype, cols);
-            if (k->input[dtype] != JB_CPU_INPUT_QUADS || row_bytes == 0) {
+            if (!jb_cpu_is_packed(k->input[dtype]) || row_bytes == 0) {
                 continue;
             }
             const size_t panel_bytes = jb_cpu_panel_bytes((enum jb_dtype)dtype, cols);
@@ -232,6 +232,18 @@ struct packed_product {
     size_t row_bytes, record_bytes;
 };
 
+/* x to bfloat16, in two parts, and back. */
+static void read_halves(const struct jb_cpu_kernels *k, uint32_t cols, uint16_t *halves, float *x)
+{
+    const uint32_t middle = cols / 64 * 32;
+    k->to_bf16(x, middle, cols, halves);
+    k->to_bf16(x, 0, middle, halves);
+    for (uint32_t i = 0; i < cols; i++) {
+        assert_int_equal(halves[i], jb_f32_to_bf16(x[i]));
+        x[i] = jb_bf16_to_f32(halves[i]);
+    }
+}
+
 /* Quantises as the level does, and makes x what that stands for. */
 static struct packed_product prepare(const struct jb_cpu_kernels *k, const struct product *p,
                                      uint8_t *stored, float *x)
@@ -239,7 +251,7 @@ static struct packed_product prepare(const struct jb_cpu_kernels *k, const struc
     const size_t row_bytes = jb_format_row_bytes(p->dtype, p->cols);
     struct packed_product in = {.row_bytes = row_bytes,
                                 .record_bytes = jb_cpu_record_bytes(p->cols)};
-    if (k->input[p->dtype] != JB_CPU_INPUT_QUADS) {
+    if (!jb_cpu_is_packed(k->input[p->dtype])) {
         in.records = calloc(p->n, in.record_bytes);
         in.weights = malloc(row_bytes * p->rows);
         assert_true(in.weights != NULL && in.records != NULL);
@@ -253,9 +265,12 @@ static struct packed_product prepare(const struct jb_cpu_kernels *k, const struc
     }
     const uint32_t width = jb_cpu_quad_width(p->n);
     in.row_bytes = jb_cpu_panel_bytes(p->dtype, p->cols);
-    in.record_bytes = jb_cpu_quad_bytes(p->cols, width, p->n_terms);
+    in.record_bytes = k->input[p->dtype] == JB_CPU_INPUT_QUADS
+                          ? jb_cpu_quad_bytes(p->cols, width, p->n_terms)
+                          : jb_cpu_halves_bytes(p->cols);
     const size_t n_panels = (p->rows + JB_CPU_PANEL - 1) / JB_CPU_PANEL;
-    const size_t n_quads = (p->n + width - 1) / width;
+    const size_t n_quads =
+        k->input[p->dtype] == JB_CPU_INPUT_QUADS ? (p->n + width - 1) / width : p->n;
     in.weights = aligned_alloc(64, n_panels * in.row_bytes);
     in.records = malloc(n_quads * in.record_bytes);
     assert_non_null(in.weights);
@@ -268,7 +283,12 @@ static struct packed_product prepare(const struct jb_cpu_kernels *k, const struc
                     left < JB_CPU_PANEL ? left : JB_CPU_PANEL, p->cols,
                     in.weights + r / JB_CPU_PANEL * in.row_bytes);
     }
-    for (uint32_t i = 0; i < p->n; i++) {
+    for (uint32_t i = 0; i < p->n && k->input[p->dtype] == JB_CPU_INPUT_HALVES && p->n_terms == 1;
+         i++) {
+        read_halves(k, p->cols, (uint16_t *)(void *)(in.records + i * in.record_bytes),
+                    x + (size_t)i * p->cols);
+    }
+    for (uint32_t i = 0; i < p->n && k->input[p->dtype] == JB_CPU_INPUT_QUADS; i++) {
         float *row = x + (size_t)i * p->cols;
         int8_t *record = in.records + i / width * in.record_bytes;
         k->quantise_quads(row, p->cols, 0, 2 * jb_cpu_panel_steps(p->cols), width, i % width,
@@ -309,7 +329,7 @@ static void run_product(const struct jb_cpu_kernels *k, const struct product *p,
         .dst = got,
         .dst_stride = p->rows,
     };
-    const bool is_packed = k->input[p->dtype] == JB_CPU_INPUT_QUADS;
+    const bool is_packed = jb_cpu_is_packed(k->input[p->dtype]);
     const uint32_t middle =
         p->rows / 3 / (is_packed ? JB_CPU_PANEL : 1) * (is_packed ? JB_CPU_PANEL : 1);
     k->matmul[p->dtype](&job, middle, p->rows);
@@ -339,8 +359,8 @@ static void run_product(const struct jb_cpu_kernels *k, const struct product *p,
 static void products(const struct jb_cpu_kernels *k)
 {
     static const uint32_t cols[] = {1, 8, 31, 32, 64, 96, 172, 256, 288, 512, 576, 768, 1504};
-    static const uint32_t counts[][2] = {{1, 1},  {5, 1},  {16, 2}, {7, 3},   {9, 4},
-                                         {23, 8}, {3, 17}, {49, 1}, {50, 12}, {33, 15}};
+    static const uint32_t counts[][2] = {{1, 1},  {5, 1},  {16, 2},  {7, 3},   {9, 4},  {23, 8},
+                                         {3, 17}, {49, 1}, {50, 12}, {33, 15}, {145, 6}};
     uint64_t seed = 0;
     for (int dtype = 0; dtype < JB_N_DTYPES; dtype++) {
         assert_non_null(k->matmul[dtype]);
@@ -350,7 +370,7 @@ static void products(const struct jb_cpu_kernels *k)
                                     .rows = counts[i][0],
                                     .cols = cols[c],
                                     .n = counts[i][1]};
-                const uint32_t most = k->input[dtype] == JB_CPU_INPUT_QUADS ? 2 : 1;
+                const uint32_t most = jb_cpu_is_packed(k->input[dtype]) ? 2 : 1;
                 for (p.n_terms = 1; p.n_terms <= most; p.n_terms++) {
                     if (jb_format_row_bytes(p.dtype, p.cols) != 0) {
                         run_product(k, &p, seed++);
