@@ -159,6 +159,18 @@ static void put_value(struct jb_grow *tex, double value)
     }
 }
 
+/* Part `number` of the table of rows, from 1. */
+static void end_rows(struct jb_grow *tex, uint32_t number)
+{
+    char label[32];
+    (void)snprintf(label, sizeof label, "rows-%u", number);
+    end_table(tex, true,
+              number > 1 ? "Rows of runs and imports, continued"
+                         : "Rows of runs and imports: medians of decode and of whole requests. "
+                           "Evidence is that of time / energy where they differ",
+              label);
+}
+
 static void put_groups(struct jb_grow *tex, const struct jb_report *report)
 {
     enum { ROWS_A_TABLE = 48 };
@@ -171,7 +183,7 @@ static void put_groups(struct jb_grow *tex, const struct jb_report *report)
         }
         if (n % ROWS_A_TABLE == 0) {
             if (n > 0) {
-                end_table(tex, true, "Rows of runs and imports, continued", "rows-more");
+                end_rows(tex, n / ROWS_A_TABLE);
             }
             begin_table(tex, true, "lllllrlrrrl");
             jb_grow_text(tex, "Backend & Device & Model & Format & Method & Batch & Phase & "
@@ -202,10 +214,7 @@ static void put_groups(struct jb_grow *tex, const struct jb_report *report)
         jb_grow_text(tex, " \\\\\n");
     }
     if (n > 0) {
-        end_table(tex, true,
-                  "Rows of runs and imports: medians of decode and of whole requests. Evidence is "
-                  "that of time / energy where they differ",
-                  "rows");
+        end_rows(tex, (n + ROWS_A_TABLE - 1) / ROWS_A_TABLE);
     }
 }
 

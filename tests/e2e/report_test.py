@@ -184,6 +184,10 @@ def latex_compiles():
         wide = [float(w) for w in re.findall(rb"Overfull \\hbox \(([\d.]+)pt", done.stdout)]
         assert not [w for w in wide if w > 5], "a table is wider than the page: %s" % wide
         assert b"\\toprule" not in texts[0] and texts[0] == texts[1]
+        with open(os.path.join(copy, "report.tex"), encoding="utf-8") as file:
+            tex = file.read()
+        labels = re.findall(r"\\label\{([^}]*)\}", tex)
+        assert len(labels) == len(set(labels)) and "tab:rows-1" in labels and "tab:ranges" in labels
 
 
 # ---- a real browser ----
