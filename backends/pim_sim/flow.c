@@ -100,6 +100,7 @@ void pim_period_run(struct pim_run *run, uint32_t row, uint32_t row_step, uint64
     for (uint32_t i = 0; i < 2 * run->n_steps; i++) {
         run->waits[i] = 0;
     }
+    const bool was_due = run->clock.now >= run->clock.refresh_due;
     const uint64_t start = run->clock.now, refreshed = run->clock.refresh_cycles;
     const struct jb_mem_stream stream = {.steps = run->steps,
                                          .n_steps = run->n_steps,
@@ -110,10 +111,12 @@ void pim_period_run(struct pim_run *run, uint32_t row, uint32_t row_step, uint64
     run->clock.rfc = machine->spec.t[JB_MEM_T_RFC];
     run->status = jb_mem_stream_run(run->mem, &stream, machine->spec.t[JB_MEM_T_REFI], &run->clock);
     /* a mode change right before ends within the first wait */
+    uint64_t refreshing = run->clock.refresh_cycles - refreshed;
+    uint64_t *first = was_due ? &refreshing : &run->waits[0];
     uint64_t changing = run->mode_end > start ? run->mode_end - start : 0;
-    changing = changing < run->waits[0] ? changing : run->waits[0];
+    changing = changing < *first ? changing : *first;
     run->parts[PIM_PART_MODE] += changing;
-    run->waits[0] -= changing;
+    *first -= changing;
     for (uint32_t i = 0; i < run->n_steps; i++) {
         uint64_t rest = run->waits[i];
         if (run->step_parts[i] == PIM_PART_MAC) {
@@ -124,7 +127,7 @@ void pim_period_run(struct pim_run *run, uint32_t row, uint32_t row_step, uint64
             run->parts[run->step_parts[i]] += rest;
         }
     }
-    run->parts[PIM_PART_REFRESH] += run->clock.refresh_cycles - refreshed;
+    run->parts[PIM_PART_REFRESH] += refreshing;
 }
 
 /* ---- global buffer ---- */
@@ -351,6 +354,7 @@ static void read_results(struct pim_run *run, uint32_t n_output_tiles)
         for (uint32_t i = 0; i < n * machine->n_units; i++) {
             pim_issue(run, JB_MEM_RD, 2 * (i % machine->n_units) + 1, row, PIM_PART_READOUT);
         }
+        run->last_result = run->clock.now;
         pim_issue(run, JB_MEM_PREA, 0, 0, PIM_PART_READOUT);
     }
 }

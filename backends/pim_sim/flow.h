@@ -16,7 +16,8 @@ struct pim_run {
     uint64_t *waits;                  /* (2, max_steps) */
     uint32_t n_steps, max_steps;
     uint64_t parts[PIM_N_PARTS];
-    uint64_t mode_end, refresh_end; /* what waits until then waits for it */
+    uint64_t mode_end, refresh_end; /* what waits until then waits for it                   */
+    uint64_t last_result;           /* cycle of the last plain read, before its row closes  */
     enum jb_status status;
 };
 

@@ -272,30 +272,31 @@ static void read_timings(const struct jb_device_file *file, struct pim_machine *
     spec->t[PIM_T_ONE] = 1;
 }
 
-/* The formats that may be held in `storage`, and no wider or narrower one. */
-static enum jb_status read_accepts(const struct jb_device_file *file, struct pim_machine *machine)
-{
-    const struct jb_device_value *value = jb_device_get(file, "accepts");
-    char text[128];
-    (void)snprintf(text, sizeof text, "%s", value != NULL ? value->text : "");
-    char *rest = NULL;
-    for (char *word = strtok_r(text, "+", &rest); word != NULL; word = strtok_r(NULL, "+", &rest)) {
-        enum jb_dtype dtype;
-        if (!jb_format_by_name(word, &dtype)) {
-            return jb_fail(JB_E_INVAL, "device '%s': accepts: '%s' is no weight format",
-                           jb_device_name(file), word);
-        }
-        machine->is_dtype_ok[dtype] = true;
-    }
-    return JB_OK;
-}
-
 /* @param rule follows "KEY: " */
 static enum jb_status refuse(const struct jb_device_file *file, const char *key, const char *rule)
 {
     const struct jb_device_value *value = jb_device_get(file, key);
     return jb_fail(JB_E_INVAL, "device '%s', line %u: %s: %s", jb_device_name(file),
                    value != NULL ? value->line : 0, key, rule);
+}
+
+/* The formats that may be held in `storage`, and no wider or narrower one. */
+static enum jb_status read_accepts(const struct jb_device_file *file, struct pim_machine *machine)
+{
+    const struct jb_device_value *value = jb_device_get(file, "accepts");
+    const char *rest = value != NULL ? value->text : "";
+    while (*rest != '\0') {
+        char word[16];
+        enum jb_dtype dtype;
+        const size_t n = strcspn(rest, "+");
+        (void)snprintf(word, sizeof word, "%.*s", n < sizeof word ? (int)n : 0, rest);
+        if (!jb_format_by_name(word, &dtype)) {
+            return refuse(file, "accepts", "weight formats, joined by '+'");
+        }
+        machine->is_dtype_ok[dtype] = true;
+        rest += n + (rest[n] == '+');
+    }
+    return JB_OK;
 }
 
 static enum jb_status check_units(const struct jb_device_file *file,

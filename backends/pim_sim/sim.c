@@ -155,9 +155,9 @@ static void finish(struct pim_sim *sim, uint64_t tail, struct pim_cost *cost)
 {
     struct pim_run *run = &sim->run;
     const struct pim_machine *machine = sim->machine;
-    *cost =
-        (struct pim_cost){.cycles = run->clock.now + tail, .n_refreshes = run->clock.n_refreshes};
-    run->parts[PIM_PART_READOUT] += tail;
+    const uint64_t last = machine->flow == PIM_REGISTER_FILE ? run->last_result : run->clock.now;
+    *cost = (struct pim_cost){.cycles = last + tail, .n_refreshes = run->clock.n_refreshes};
+    run->parts[PIM_PART_READOUT] += tail - (run->clock.now - last);
     if (machine->flow == PIM_GLOBAL_BUFFER) {
         count_buffer(run, cost);
     } else {

@@ -328,12 +328,20 @@ static void more_rows_never_take_fewer_cycles(void **state)
         assert_int_equal(pim_sim_create(&machine, NULL, &sim), JB_OK);
         for (uint32_t k = 256; k <= 16384; k *= 4) {
             uint64_t cycles = 0;
+            double energy_j = 0;
             for (uint32_t n = 256; n <= 16384; n += n / 2) {
                 const struct pim_cost cost = gemv(sim, &machine, n, k);
                 uint64_t parts = 0;
                 for (int i = 0; i < PIM_N_PARTS; i++) {
                     parts += cost.parts[i];
                 }
+                double line_j[PIM_N_LINES], sum_j = 0;
+                pim_energy_of(&machine, &cost, machine.n_channels, line_j);
+                for (int i = 0; i < PIM_N_LINES; i++) {
+                    sum_j += line_j[i];
+                }
+                assert_true(sum_j >= energy_j);
+                energy_j = sum_j;
                 assert_true(cost.cycles >= cycles);
                 assert_int_equal(parts, cost.cycles);
                 assert_true(machine.flow == PIM_DPU ||
@@ -446,7 +454,7 @@ static void refusals_name_what_is_wrong(void **state)
     /* too small: the numbers are told */
     m = maker_model(maker_shape("llama"), JB_F16, JB_F16, CONTEXT, 5);
     const struct jb_load_args whole = load_of(&m->plan, JB_EXECUTE_TIMING);
-    const struct jb_setting few = {"rows", "1"};
+    const struct jb_setting few = {"rows", "2"};
     const struct jb_setting small[] = {few, {"channels", "1"}};
     opened = start("hbm-pim", small, 2, &whole);
     assert_int_equal(opened.status, JB_E_NOMEM);
