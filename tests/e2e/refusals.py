@@ -48,7 +48,7 @@ def a_kind_of_list_is_named_in_the_error():
 
 def an_unknown_setting_points_to_the_list():
     refused(2, ["`speed`", "joulebench list backends"], *RUN, "--set", "speed=9")
-    assert "activations=i16" in jb("list", "backends").stdout
+    assert "activations=" in jb("list", "backends").stdout
 
 
 def one_error_is_one_line_even_without_meters():
