@@ -136,6 +136,7 @@ static void change_mode(struct pim_run *run)
 {
     pim_issue(run, PIM_MODE, 0, 0, PIM_PART_MODE);
     run->mode_end = run->clock.now + run->machine->spec.t[PIM_T_MODE];
+    run->is_register_mode = !run->is_register_mode;
 }
 
 /* Outputs of one group of accumulators over one segment of inputs. */
@@ -161,11 +162,10 @@ void pim_buffer_gemv(struct pim_run *run, const struct pim_share *share)
     const uint32_t n_groups =
         (share->n_outputs + machine->n_accumulators - 1) / machine->n_accumulators;
     const uint32_t n_group = (share->n_outputs + n_groups - 1) / n_groups;
-    bool is_register_mode = false;
     for (uint32_t s = 0; s < n_segments && run->status == JB_OK; s++) {
         const uint32_t left = share->n_words - s * n_columns;
         const uint32_t n_words = left < n_columns ? left : n_columns;
-        if (!is_register_mode) {
+        if (!run->is_register_mode) {
             change_mode(run);
         }
         pim_issue_many(run, PIM_WRGB, 0, 0, PIM_PART_BROADCAST, n_words);
@@ -174,7 +174,6 @@ void pim_buffer_gemv(struct pim_run *run, const struct pim_share *share)
             buffer_group(run, done * n_segments + s, n_segments, n_words,
                          rest < n_group ? rest : n_group);
         }
-        is_register_mode = true; /* the read-out has left it so */
     }
 }
 

@@ -18,6 +18,7 @@ struct pim_run {
     uint64_t parts[PIM_N_PARTS];
     uint64_t mode_end, refresh_end; /* what waits until then waits for it                   */
     uint64_t last_result;           /* cycle of the last plain read, before its row closes  */
+    bool is_register_mode;          /* global buffer: which of the two the last MODE left   */
     enum jb_status status;
 };
 

@@ -116,6 +116,7 @@ static void begin(struct pim_sim *sim, const char *what)
     memset(run->parts, 0, sizeof run->parts);
     run->mode_end = 0;
     run->refresh_end = 0;
+    run->is_register_mode = false;
     run->status = JB_OK;
     if (sim->shown.sink != NULL) {
         sim->shown.sink->begin(sim->shown.sink->ctx, what);
