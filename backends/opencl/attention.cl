@@ -43,7 +43,7 @@ vec cached(const __global uchar *codes, const __global half *scales, size_t row,
 float cached1(const __global uchar *codes, const __global half *scales, size_t row, uint dim,
               uint i)
 {
-    return vload_half(row * dim + i, (const __global half *)codes);
+    return half1((const __global half *)codes + row * dim + i);
 }
 #else
 #if WIDE
@@ -54,13 +54,13 @@ float cached1(const __global uchar *codes, const __global half *scales, size_t r
 vec cached(const __global uchar *codes, const __global half *scales, size_t row, uint dim, uint i)
 {
     const size_t at = row * dim + i;
-    return CONVERT(LOAD(0, (const __global char *)codes + at)) * vload_half(at / 32, scales);
+    return CONVERT(LOAD(0, (const __global char *)codes + at)) * half1(scales + at / 32);
 }
 float cached1(const __global uchar *codes, const __global half *scales, size_t row, uint dim,
               uint i)
 {
     const size_t at = row * dim + i;
-    return ((const __global char *)codes)[at] * vload_half(at / 32, scales);
+    return ((const __global char *)codes)[at] * half1(scales + at / 32);
 }
 #endif
 

@@ -20,15 +20,28 @@ float sum16(float16 v)
 }
 
 #if WIDE
-/* Binary16 to float by moving bits: exact, subnormals included (a CPU has them in float32 too). */
-float16 halves16(const __global half *p)
-{
-    const uint16 bits = convert_uint16(vload16(0, (const __global ushort *)p));
-    const uint16 magnitude = (bits & 0x7fffu) << 13;
-    const float16 value = as_float16(magnitude) * 0x1p112f;
-    return as_float16(as_uint16(value) | ((bits & 0x8000u) << 16));
-}
+/* Binary16 to float by moving bits: exact, subnormals included (a CPU has them in float32 too), and
+ * without the branches of a library's vload_half. */
+#define DEFINE_HALVES(NAME, LOADED, UINTS, FLOATS)                                                 \
+    float##FLOATS NAME(const __global half *p)                                                     \
+    {                                                                                              \
+        const uint##UINTS bits = convert_uint##UINTS(LOADED);                                      \
+        const float##FLOATS value =                                                                \
+            as_float##FLOATS((bits & 0x7fffu) << 13) * 0x1p112f;                                   \
+        return as_float##FLOATS(as_uint##UINTS(value) | ((bits & 0x8000u) << 16));                 \
+    }
+DEFINE_HALVES(half1, *(const __global ushort *)p, , )
+DEFINE_HALVES(halves2, vload2(0, (const __global ushort *)p), 2, 2)
+DEFINE_HALVES(halves16, vload16(0, (const __global ushort *)p), 16, 16)
 #else
+float half1(const __global half *p)
+{
+    return vload_half(0, p);
+}
+float2 halves2(const __global half *p)
+{
+    return vload_half2(0, p);
+}
 float16 halves16(const __global half *p)
 {
     return vload_half16(0, p);

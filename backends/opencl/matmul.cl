@@ -38,7 +38,7 @@ float16 weights16(struct weight w, size_t u, uint h)
 float16 weights16(struct weight w, size_t u, uint h)
 {
     const char16 codes = vload16(u * 2 + h, (const __global char *)w.data);
-    return convert_float16(codes) * vload_half(u, (const __global half *)w.plane1);
+    return convert_float16(codes) * half1((const __global half *)w.plane1 + u);
 }
 #else
 uchar16 nibbles16(struct weight w, size_t u, uint h)
@@ -49,20 +49,20 @@ uchar16 nibbles16(struct weight w, size_t u, uint h)
 #if FORMAT_Q4_0
 float16 weights16(struct weight w, size_t u, uint h)
 {
-    const float scale = vload_half(u, (const __global half *)w.plane1);
+    const float scale = half1((const __global half *)w.plane1 + u);
     return (convert_float16(nibbles16(w, u, h)) - 8.0f) * scale;
 }
 #elif FORMAT_Q4_1
 float16 weights16(struct weight w, size_t u, uint h)
 {
-    const float2 line = vload_half2(u, (const __global half *)w.plane1);
+    const float2 line = halves2((const __global half *)w.plane1 + u * 2);
     return convert_float16(nibbles16(w, u, h)) * line.x + line.y;
 }
 #elif FORMAT_Q4_K
 float16 weights16(struct weight w, size_t u, uint h)
 {
     const float2 line = convert_float2(vload2(u, w.plane1)) *
-                        vload_half2(u / 8, (const __global half *)w.plane2);
+                        halves2((const __global half *)w.plane2 + u / 8 * 2);
     return convert_float16(nibbles16(w, u, h)) * line.x - line.y;
 }
 #elif FORMAT_Q6_K
@@ -72,7 +72,7 @@ float16 weights16(struct weight w, size_t u, uint h)
     const uchar8 low = (h ? bits >> (uchar8)(4) : bits) & (uchar8)(3);
     const uchar8 high = (h ? bits >> (uchar8)(6) : bits >> (uchar8)(2)) & (uchar8)(3);
     const uchar16 codes = nibbles16(w, u, h) | ((uchar16)(low, high) << (uchar16)(4));
-    const float d = vload_half(u / 8, (const __global half *)w.plane3);
+    const float d = half1((const __global half *)w.plane3 + u / 8);
     const float scale = d * (float)((const __global char *)w.plane2)[u * 2 + h];
     return (convert_float16(codes) - 32.0f) * scale;
 }
