@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "backends/asic_sim/schedule.h"
-#include "backends/asic_sim/tiles.h"
 #include "backends/refops/exec.h"
+#include "backends/simcore/sim_tiles.h"
 
 struct jb_device {
     struct jb_asic_chip chip;
@@ -16,7 +16,7 @@ struct jb_device {
     struct jb_asic_op **ops;           /* (n_programs,) -> (n_ops,)                       */
     struct jb_asic_played *played;     /* (most ops,) of the last step                    */
     struct jb_asic_schedule *schedule; /* */
-    struct jb_asic_tiles *tiles;       /* NULL in timing-only execution                   */
+    struct jb_sim_tiles *tiles;        /* NULL in timing-only execution                   */
     struct jb_ref_exec *exec;
     struct jb_sim_timeline *timeline;
     uint32_t op_begin, op_end; /* of the last step */
@@ -80,6 +80,12 @@ static enum jb_status take_ops(struct jb_device *dev, bool *is_split)
     return jb_sim_timeline_create(JB_ASIC_N_LINES, most * JB_ASIC_N_RESOURCES, &dev->timeline);
 }
 
+static void strip(const void *ctx, const struct jb_strip *strip)
+{
+    const struct jb_asic_chip *chip = ctx;
+    jb_array_strip(&chip->array, chip->numerics.sum, strip);
+}
+
 static enum jb_status asic_load(struct jb_device *dev, const struct jb_load_args *args)
 {
     const struct jb_plan *plan = args->plan;
@@ -97,14 +103,25 @@ static enum jb_status asic_load(struct jb_device *dev, const struct jb_load_args
     dev->plan = plan;
     status = take_ops(dev, is_split);
     if (status == JB_OK && is_functional) {
-        status = jb_asic_tiles_create(&dev->chip, args, is_split, &dev->tiles);
+        const enum jb_operand operand = dev->chip.numerics.operand;
+        const struct jb_sim_tiles_args tiles = {.who = "asic_sim",
+                                                .load = args,
+                                                .a = operand,
+                                                .b = operand,
+                                                .kv = operand,
+                                                .width = dev->chip.array.cols,
+                                                .strip = strip,
+                                                .ctx = &dev->chip,
+                                                .n_chips = dev->chip.chips_a_stage,
+                                                .is_split_by_input = is_split};
+        status = jb_sim_tiles_create(&tiles, &dev->tiles);
     }
     free(is_split);
     if (status != JB_OK) {
         return status;
     }
     const struct jb_ref_hooks hooks = {
-        .ctx = dev->tiles, .matmul = jb_asic_tiles_matmul, .attention = jb_asic_tiles_attention};
+        .ctx = dev->tiles, .matmul = jb_sim_tiles_matmul, .attention = jb_sim_tiles_attention};
     return jb_ref_exec_create("asic_sim", args, is_functional ? &hooks : NULL, &dev->exec);
 }
 
@@ -284,7 +301,7 @@ static void asic_close(struct jb_device *dev)
     free((void *)dev->ops);
     free(dev->played);
     free(dev->schedule);
-    jb_asic_tiles_free(dev->tiles);
+    jb_sim_tiles_free(dev->tiles);
     jb_ref_exec_free(dev->exec);
     jb_sim_timeline_free(dev->timeline);
 }

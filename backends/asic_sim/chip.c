@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/simcore/sim_rate.h"
+
 #define NUMBER(name, least, most, required, text)                                                  \
     {                                                                                              \
         .key = (name), .dimension = JB_DIM_NONE, .min = (least), .max = (most),                    \
@@ -142,67 +144,29 @@ static enum jb_status check(const struct jb_asic_chip *chip)
 
 /* ---- memory ---- */
 
-/* The rate and the joules of a long stream, from the command-level model of one device. */
-static enum jb_status measure(struct jb_sim_memory *memory, double n_stacks,
-                              struct jb_asic_memory *ret)
-{
-    const struct jb_sim_move first = {.bytes = 1}, stream = {.bytes = UINT64_C(64) << 20};
-    struct jb_sim_moved one, many;
-    enum jb_status status = jb_sim_memory_move(memory, &first, &one);
-    if (status == JB_OK) {
-        status = jb_sim_memory_move(memory, &stream, &many);
-    }
-    if (status != JB_OK) {
-        return status;
-    }
-    const double moved = (double)many.bytes;
-    const double idle_w = jb_sim_memory_idle_w(memory);
-    double stream_j = 0;
-    for (uint32_t line = 0; line < JB_MEM_N_LINES; line++) {
-        stream_j += many.line_j[line];
-    }
-    ret->peak = jb_sim_memory_peak(memory) * n_stacks;
-    ret->rate = moved / many.time_s * n_stacks;
-    ret->latency_s = one.time_s;
-    ret->bytes = (double)jb_sim_memory_bytes(memory) * n_stacks;
-    ret->byte_j = (stream_j - idle_w * many.time_s) / moved;
-    ret->idle_w = idle_w * n_stacks;
-    ret->time_class = JB_CLASS_SIMULATED;
-    return JB_OK;
-}
-
 static enum jb_status open_dram(const struct jb_device_file *file, const char *standard,
                                 const struct jb_open_args *args, struct jb_asic_memory *ret)
 {
-    struct jb_device_file *dram = NULL;
-    struct jb_sim_memory *memory = NULL;
     const char *refresh = jb_sim_setting(args, jb_asic_options, "refresh");
-    enum jb_status status = jb_device_open(standard, jb_mem_device_schema, &dram);
-    const double rate_hz = jb_device_number(file, "memory_rate");
-    if (status == JB_OK && !jb_is_missing(rate_hz)) {
-        char text[40];
-        (void)snprintf(text, sizeof text, "%.9g Hz", rate_hz);
-        status = jb_device_set(dram, "command_clock", text);
+    const struct jb_sim_rate_args rate_args = {.standard = standard,
+                                               .n_devices = number(file, "memory_stacks", 1),
+                                               .clock_hz = jb_device_number(file, "memory_rate"),
+                                               .has_refresh = strcmp(refresh, "off") != 0,
+                                               .commands = args->commands};
+    struct jb_sim_rate rate;
+    const enum jb_status status = jb_sim_rate_read(&rate_args, &rate);
+    if (status != JB_OK) {
+        return status;
     }
-    if (status == JB_OK) {
-        const struct jb_sim_memory_args memory_args = {.file = dram,
-                                                       .has_refresh = strcmp(refresh, "off") != 0,
-                                                       .toggles = {0.5, 0.5, 0.5},
-                                                       .commands = args->commands};
-        status = jb_sim_memory_open(&memory_args, &memory);
-    }
-    if (status == JB_OK) {
-        status = measure(memory, number(file, "memory_stacks", 1), ret);
-    }
-    if (status == JB_OK) {
-        const double bit_j = jb_device_number(file, "memory_energy");
-        ret->bytes = number(file, "memory_bytes", ret->bytes);
-        ret->byte_j = jb_is_missing(bit_j) ? ret->byte_j : 8 * bit_j;
-        ret->idle_w = jb_is_missing(bit_j) ? ret->idle_w : 0; /* it is in the bits */
-    }
-    jb_sim_memory_close(memory);
-    jb_device_close(dram);
-    return status;
+    const double bit_j = jb_device_number(file, "memory_energy");
+    ret->peak = rate.peak;
+    ret->rate = rate.rate;
+    ret->latency_s = rate.latency_s;
+    ret->bytes = number(file, "memory_bytes", rate.bytes);
+    ret->byte_j = jb_is_missing(bit_j) ? rate.byte_j : 8 * bit_j;
+    ret->idle_w = jb_is_missing(bit_j) ? rate.idle_w : 0; /* it is in the bits */
+    ret->time_class = JB_CLASS_SIMULATED;
+    return JB_OK;
 }
 
 static enum jb_status read_memory(const struct jb_device_file *file,

@@ -27,6 +27,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backends/simcore/numbers.h"
+
 enum jb_dataflow { JB_WEIGHT_STATIONARY, JB_OUTPUT_STATIONARY };
 
 struct jb_array {
@@ -71,53 +73,15 @@ struct jb_array_cycles jb_array_count(const struct jb_array *array,
 }
 #endif
 
-/* ---- numbers ---- */
-
-/* What enters a multiplier. Scaled ones (fp8, int8) have one float32 scale a row of A and a column
- * of B, their largest magnitude over 448 or 127; the scales multiply the finished sum. */
-enum jb_operand {
-    JB_OPERAND_F32,
-    JB_OPERAND_F16,
-    JB_OPERAND_BF16,
-    JB_OPERAND_FP8, /* E4M3 */
-    JB_OPERAND_INT8,
-    JB_N_OPERANDS
-};
-/* What sums are kept in: a product is added to the sum that comes in, and the sum is rounded.
- * int32 goes with int8 and only with it. */
-enum jb_sum { JB_SUM_F32, JB_SUM_F16, JB_SUM_BF16, JB_SUM_INT32, JB_N_SUMS };
-
-extern const char *const jb_operand_names[JB_N_OPERANDS + 1]; /* NULL-terminated */
-extern const char *const jb_sum_names[JB_N_SUMS + 1];
-extern const uint32_t jb_operand_bits[JB_N_OPERANDS];
-
-struct jb_numerics {
-    enum jb_operand operand;
-    enum jb_sum sum;
-};
+/* ---- products ---- */
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Nearest E4M3 value, ties to even, saturated at 448; NaN stays NaN. */
-float jb_fp8_round(float value);
-/* Rounds a row to the operand format, in units of the returned scale (1 where there is none). */
-float jb_operand_row(enum jb_operand operand, const float *src, uint64_t n, float *dst);
-
-/* Columns [0, cols) of one strip of folds: dst (m, cols) = A (m, k) x panel (k, cols).
- * The order of sums is that of the array: weight-stationary down the rows of a fold, from zero,
- * then fold by fold in the accumulators; output-stationary along k.
- * Scales are applied by the caller. */
-struct jb_strip {
-    const float *a; /* (m, k), rows a_stride apart; operands in units of their scales          */
-    uint64_t m, k, a_stride;
-    const float *panel; /* (k, array->cols), operands, of which `cols` columns count          */
-    uint32_t cols;
-    float *scratch; /* (array->cols,)                                                          */
-    float *dst;     /* (m, cols), rows dst_stride apart                                        */
-    uint64_t dst_stride;
-};
+/* One strip of folds. The order of sums is that of the array: weight-stationary down the rows of a
+ * fold, from zero, then fold by fold in the accumulators; output-stationary along k. The panel is
+ * array->cols wide. */
 void jb_array_strip(const struct jb_array *array, enum jb_sum sum, const struct jb_strip *strip);
 
 #ifdef __cplusplus

@@ -24,17 +24,17 @@ static uint32_t levels(uint32_t lanes)
 
 /* ---- cycles ---- */
 
-/* Cycle 0 is that of `start`. A full bank is seen the cycle after its last beat came in, a freed
- * one the cycle after its last beat went to work. */
+/* Cycle `lead` is that of `start`. A full bank is seen the cycle after its last beat came in, a
+ * freed one the cycle after its last beat went to work. */
 struct jb_engine_cycles jb_engine_count(const struct jb_engine *engine, uint64_t m, uint64_t n,
-                                        uint64_t k, double beat_cycles)
+                                        uint64_t k, double beat_cycles, uint64_t lead)
 {
     const uint64_t beats = parts_of(k, engine->lanes), n_tiles = parts_of(n, engine->rows);
     const uint64_t work = (m * beats - 1) * engine->interval; /* first beat to last */
     const uint64_t fill = (uint64_t)ceil((double)(beats - 1) * beat_cycles - 1e-9);
     uint64_t freed[2] = {1, 1}; /* cycle from which a bank takes weights */
     uint64_t next_beat = 1;     /* cycle of the stream's next beat       */
-    uint64_t ready = 1;         /* cycle from which a beat may go to work */
+    uint64_t ready = 1 + lead;  /* cycle from which a beat may go to work */
     struct jb_engine_cycles cycles = {.busy = n_tiles * m * beats * engine->interval};
     uint64_t last = 0;
     for (uint64_t tile = 0; tile < n_tiles; tile++) {
@@ -48,7 +48,7 @@ struct jb_engine_cycles jb_engine_count(const struct jb_engine *engine, uint64_t
         ready = last + engine->interval;
         *bank = last + 1;
     }
-    cycles.total = last + 3 + levels(engine->lanes) + 1;
+    cycles.total = last + 3 + levels(engine->lanes) + 1 - lead;
     cycles.tail = cycles.total - (cycles.busy + cycles.waits);
     return cycles;
 }

@@ -39,9 +39,10 @@ extern "C" {
 #endif
 
 /* @param beat_cycles cycles from one beat of weights to the next, as the memory hands them out;
- * fractions add up. 1 = every cycle. */
+ * fractions add up. 1 = every cycle.
+ * @param lead cycles before `start` from which on weights may enter; 0 in the Verilog */
 struct jb_engine_cycles jb_engine_count(const struct jb_engine *engine, uint64_t m, uint64_t n,
-                                        uint64_t k, double beat_cycles);
+                                        uint64_t k, double beat_cycles, uint64_t lead);
 /* Results as the engine makes them: whole beats, tile by tile; int32 sums that wrap.
  * @param x (m, k), w (n, k), ret_y (m, n) */
 void jb_engine_run(const struct jb_engine *engine, uint64_t m, uint64_t n, uint64_t k,

@@ -157,7 +157,7 @@ int main(int argc, char **argv)
             value = static_cast<int8_t>(static_cast<int32_t>(drawn) - (1 << (P_WBITS - 1)));
         }
         jb_engine_run(&engine, s.m, s.n, s.k, x.data(), w.data(), y.data());
-        const uint64_t expected = jb_engine_count(&engine, s.m, s.n, s.k, s.beat_cycles).total;
+        const uint64_t expected = jb_engine_count(&engine, s.m, s.n, s.k, s.beat_cycles, 0).total;
         const uint64_t cycles = run(&a, s, x, w, y);
         std::printf(
             "%sok %u - %ux%u int%u, interval %u: %ux%ux%u, a beat in %u # %llu cycles, %llu "

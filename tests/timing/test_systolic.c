@@ -182,7 +182,7 @@ static void test_strip(void **state)
         for (uint32_t i = 0; i < M * STRIDE; i++) {
             dst[i] = 77.0F;
         }
-        const struct jb_strip strip = {a, M, K, K, panel, COLS, scratch, dst, STRIDE};
+        const struct jb_strip strip = {a, M, K, K, panel, COLS, C, scratch, dst, STRIDE};
         jb_array_strip(&array, sum, &strip);
         for (uint32_t m = 0; m < M; m++) {
             for (uint32_t c = 0; c < STRIDE; c++) {
@@ -199,7 +199,7 @@ static void test_strip(void **state)
         panel[i] = (float)jb_rng_below(&rng, 255) - 127.0F;
     }
     const struct jb_array array = {.rows = 8, .cols = C, .load_rows = 1};
-    const struct jb_strip strip = {a, M, K, K, panel, COLS, scratch, dst, STRIDE};
+    const struct jb_strip strip = {a, M, K, K, panel, COLS, C, scratch, dst, STRIDE};
     jb_array_strip(&array, JB_SUM_INT32, &strip);
     double expected = 0.0;
     for (uint32_t k = 0; k < K; k++) {

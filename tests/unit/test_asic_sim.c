@@ -86,11 +86,12 @@ static float rounded(enum jb_sum sum, float x)
 }
 
 /* a and b (k,) as they are stored. */
-static float plain_dot(const struct plain *p, const float *a, const float *b, uint32_t k)
+static float plain_dot(const struct plain *p, enum jb_operand operand, const float *a,
+                       const float *b, uint32_t k)
 {
     static float x[4096], y[4096];
     const float scale =
-        jb_operand_row(p->numerics.operand, a, k, x) * jb_operand_row(p->numerics.operand, b, k, y);
+        jb_operand_row(p->numerics.operand, a, k, x) * jb_operand_row(operand, b, k, y);
     const uint32_t depth = p->array.dataflow == JB_WEIGHT_STATIONARY ? p->array.rows : k;
     float total = 0.0F;
     int64_t whole = 0;
@@ -121,7 +122,9 @@ static enum jb_status plain_matmul(void *ctx, const struct jb_ref_matmul *m, uin
     for (uint32_t r = 0; r < m->rows; r++) {
         jb_format_decode(m->dtype, (const uint8_t *)m->weight + r * row_bytes, row, m->cols);
         for (uint32_t t = 0; t < m->n; t++) {
-            const float sum = plain_dot(ctx, m->src + (size_t)t * m->cols, row, m->cols);
+            const struct plain *p = ctx;
+            const float sum =
+                plain_dot(p, p->numerics.operand, m->src + (size_t)t * m->cols, row, m->cols);
             m->dst[(size_t)t * m->rows + r] = m->bias != NULL ? sum + m->bias[r] : sum;
         }
     }
@@ -143,15 +146,18 @@ static void decode(const struct jb_ref_attention *a, const void *rows, uint32_t 
 static void plain_head(const struct plain *p, const struct jb_ref_attention *a, uint32_t t,
                        uint32_t h, double *scratch)
 {
-    static float k[256], share[CONTEXT], column[CONTEXT], v[CONTEXT][256];
+    static float k[256], k_or_v[256], scale[CONTEXT];
+    static float share[CONTEXT], column[CONTEXT], v[CONTEXT][256];
     const uint32_t n = a->pos + a->n, seen = a->pos + t + 1;
     const uint32_t group = h / (a->n_heads / a->n_kv_heads);
     const size_t at = ((size_t)t * a->n_heads + h) * a->head_dim;
     double most = -INFINITY, sum = 0;
     for (uint32_t i = 0; i < n; i++) {
         decode(a, a->k, i, group, k);
-        decode(a, a->v, i, group, v[i]);
-        scratch[i] = (double)plain_dot(p, a->q + at, k, a->head_dim) * (double)a->scale;
+        decode(a, a->v, i, group, k_or_v);
+        scale[i] = jb_operand_row(p->numerics.operand, k_or_v, a->head_dim, v[i]);
+        scratch[i] =
+            (double)plain_dot(p, p->numerics.operand, a->q + at, k, a->head_dim) * (double)a->scale;
         most = i < seen && scratch[i] > most ? scratch[i] : most;
     }
     for (uint32_t i = 0; i < seen; i++) {
@@ -159,13 +165,13 @@ static void plain_head(const struct plain *p, const struct jb_ref_attention *a, 
         sum += scratch[i];
     }
     for (uint32_t i = 0; i < n; i++) {
-        share[i] = i < seen ? (float)(scratch[i] / sum) : 0.0F;
+        share[i] = i < seen ? (float)(scratch[i] / sum) * scale[i] : 0.0F;
     }
     for (uint32_t d = 0; d < a->head_dim; d++) {
         for (uint32_t i = 0; i < n; i++) {
             column[i] = v[i][d];
         }
-        a->dst[at + d] = plain_dot(p, share, column, n);
+        a->dst[at + d] = plain_dot(p, JB_OPERAND_F32, share, column, n);
     }
 }
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#include "backends/asic_sim/tiles.h"
+#include "backends/simcore/sim_tiles.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct jb_asic_tiles {
-    struct jb_array array;
-    struct jb_numerics numerics;
+struct jb_sim_tiles {
+    void (*strip)(const void *ctx, const struct jb_strip *strip);
+    const void *ctx;
+    enum jb_operand a_operand, b_operand, kv_operand;
+    uint32_t width;       /* of a strip                                             */
     uint32_t n_chips;     /* of a stage                                             */
     bool *is_split;       /* (n_tensors,) by input                                  */
     float *a;             /* (most rows, longest row) operands                      */
@@ -27,10 +29,10 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-enum jb_status jb_asic_tiles_create(const struct jb_asic_chip *chip,
-                                    const struct jb_load_args *load, const bool *is_split_by_input,
-                                    struct jb_asic_tiles **ret_tiles)
+enum jb_status jb_sim_tiles_create(const struct jb_sim_tiles_args *args,
+                                   struct jb_sim_tiles **ret_tiles)
 {
+    const struct jb_load_args *load = args->load;
     const struct jb_plan *plan = load->plan;
     const uint64_t sharing = plan->n_heads / (plan->n_kv_heads > 0 ? plan->n_kv_heads : 1);
     const uint64_t rows = larger(load->max_tokens, load->max_outputs);
@@ -39,14 +41,18 @@ enum jb_status jb_asic_tiles_create(const struct jb_asic_chip *chip,
     for (uint32_t i = 0; i < plan->n_tensors; i++) {
         cols = larger(cols, plan->tensors[i].cols);
     }
-    const uint64_t longest = larger(cols, load->context), width = chip->array.cols;
-    struct jb_asic_tiles *t = calloc(1, sizeof *t);
+    const uint64_t longest = larger(cols, load->context), width = args->width;
+    struct jb_sim_tiles *t = calloc(1, sizeof *t);
     if (t == NULL) {
-        return jb_fail(JB_E_NOMEM, "asic_sim: no memory");
+        return jb_fail(JB_E_NOMEM, "%s: no memory", args->who);
     }
-    t->array = chip->array;
-    t->numerics = chip->numerics;
-    t->n_chips = chip->chips_a_stage;
+    t->strip = args->strip;
+    t->ctx = args->ctx;
+    t->a_operand = args->a;
+    t->b_operand = args->b;
+    t->kv_operand = args->kv;
+    t->width = args->width;
+    t->n_chips = args->n_chips;
     t->is_split = calloc((size_t)plan->n_tensors + 1, sizeof *t->is_split);
     t->a = calloc(larger(rows * cols, queries * longest), sizeof *t->a);
     t->a_scales = calloc(larger(rows, queries), sizeof *t->a_scales);
@@ -62,16 +68,18 @@ enum jb_status jb_asic_tiles_create(const struct jb_asic_chip *chip,
     if (t->is_split == NULL || t->a == NULL || t->a_scales == NULL || t->panel == NULL ||
         t->panel_scales == NULL || t->row == NULL || t->rounded == NULL || t->sums == NULL ||
         t->part == NULL || t->scores == NULL || t->values == NULL || t->heads == NULL) {
-        jb_asic_tiles_free(t);
-        return jb_fail(JB_E_NOMEM, "asic_sim: no memory for the tiles of %u tokens a step",
+        jb_sim_tiles_free(t);
+        return jb_fail(JB_E_NOMEM, "%s: no memory for the tiles of %u tokens a step", args->who,
                        load->max_tokens);
     }
-    memcpy(t->is_split, is_split_by_input, plan->n_tensors * sizeof *t->is_split);
+    if (args->is_split_by_input != NULL) {
+        memcpy(t->is_split, args->is_split_by_input, plan->n_tensors * sizeof *t->is_split);
+    }
     *ret_tiles = t;
     return JB_OK;
 }
 
-void jb_asic_tiles_free(struct jb_asic_tiles *tiles)
+void jb_sim_tiles_free(struct jb_sim_tiles *tiles)
 {
     if (tiles == NULL) {
         return;
@@ -92,24 +100,25 @@ void jb_asic_tiles_free(struct jb_asic_tiles *tiles)
 }
 
 /* Column c of the panel = values (k,). */
-static void put_column(struct jb_asic_tiles *t, uint32_t c, const float *values, uint64_t k)
+static void put_column(struct jb_sim_tiles *t, enum jb_operand operand, uint32_t c,
+                       const float *values, uint64_t k)
 {
-    t->panel_scales[c] = jb_operand_row(t->numerics.operand, values, k, t->rounded);
+    t->panel_scales[c] = jb_operand_row(operand, values, k, t->rounded);
     for (uint64_t i = 0; i < k; i++) {
-        t->panel[i * t->array.cols + c] = t->rounded[i];
+        t->panel[i * t->width + c] = t->rounded[i];
     }
 }
 
-static void put_rows(struct jb_asic_tiles *t, const float *src, uint64_t m, uint64_t k)
+static void put_rows(struct jb_sim_tiles *t, const float *src, uint64_t m, uint64_t k)
 {
     for (uint64_t i = 0; i < m; i++) {
-        t->a_scales[i] = jb_operand_row(t->numerics.operand, src + i * k, k, t->a + i * k);
+        t->a_scales[i] = jb_operand_row(t->a_operand, src + i * k, k, t->a + i * k);
     }
 }
 
 /* dst (m, cols) of rows `stride` apart = rows put x the panel, scales in; the chips of a stage take
  * n_parts equal parts of k. */
-static void multiply(struct jb_asic_tiles *t, uint64_t m, uint64_t k, uint32_t n_parts,
+static void multiply(struct jb_sim_tiles *t, uint64_t m, uint64_t k, uint32_t n_parts,
                      uint32_t cols, float *dst, uint64_t stride)
 {
     const uint64_t share = (k + n_parts - 1) / n_parts;
@@ -119,20 +128,18 @@ static void multiply(struct jb_asic_tiles *t, uint64_t m, uint64_t k, uint32_t n
                                        .m = m,
                                        .k = k - first < share ? k - first : share,
                                        .a_stride = k,
-                                       .panel = t->panel + first * t->array.cols,
+                                       .panel = t->panel + first * t->width,
                                        .cols = cols,
+                                       .panel_width = t->width,
                                        .scratch = t->sums,
                                        .dst = is_first ? dst : t->part,
-                                       .dst_stride = is_first ? stride : t->array.cols};
-        jb_array_strip(&t->array, t->numerics.sum, &strip);
+                                       .dst_stride = is_first ? stride : t->width};
+        t->strip(t->ctx, &strip);
         for (uint64_t i = 0; i < m && !is_first; i++) {
             for (uint32_t c = 0; c < cols; c++) {
-                dst[i * stride + c] += t->part[i * t->array.cols + c];
+                dst[i * stride + c] += t->part[i * t->width + c];
             }
         }
-    }
-    if (t->numerics.operand != JB_OPERAND_FP8 && t->numerics.operand != JB_OPERAND_INT8) {
-        return;
     }
     for (uint64_t i = 0; i < m; i++) {
         for (uint32_t c = 0; c < cols; c++) {
@@ -141,17 +148,17 @@ static void multiply(struct jb_asic_tiles *t, uint64_t m, uint64_t k, uint32_t n
     }
 }
 
-enum jb_status jb_asic_tiles_matmul(void *ctx, const struct jb_ref_matmul *m, uint32_t tensor)
+enum jb_status jb_sim_tiles_matmul(void *ctx, const struct jb_ref_matmul *m, uint32_t tensor)
 {
-    struct jb_asic_tiles *t = ctx;
+    struct jb_sim_tiles *t = ctx;
     const size_t row_bytes = jb_format_row_bytes(m->dtype, m->cols);
     put_rows(t, m->src, m->n, m->cols);
-    for (uint32_t first = 0; first < m->rows; first += t->array.cols) {
-        const uint32_t cols = m->rows - first < t->array.cols ? m->rows - first : t->array.cols;
+    for (uint32_t first = 0; first < m->rows; first += t->width) {
+        const uint32_t cols = m->rows - first < t->width ? m->rows - first : t->width;
         for (uint32_t c = 0; c < cols; c++) {
             jb_format_decode(m->dtype, (const uint8_t *)m->weight + (first + c) * row_bytes, t->row,
                              m->cols);
-            put_column(t, c, t->row, m->cols);
+            put_column(t, t->b_operand, c, t->row, m->cols);
         }
         multiply(t, m->n, m->cols, t->is_split[tensor] ? t->n_chips : 1, cols, m->dst + first,
                  m->rows);
@@ -192,43 +199,57 @@ static void soften(float *scores, uint32_t n, uint32_t n_seen, double scale, dou
     }
 }
 
+/* Values are rounded a position, so that a result does not depend on which positions come in the
+ * same step; a position's scale goes into its probabilities. */
+static void put_values(struct jb_sim_tiles *t, const struct jb_ref_attention *a, uint32_t group,
+                       uint32_t rows)
+{
+    const uint32_t n = a->pos + a->n;
+    for (uint32_t p = 0; p < n; p++) {
+        decode_head(a, a->v, p, group, t->row);
+        const float scale =
+            jb_operand_row(t->kv_operand, t->row, a->head_dim, t->values + (size_t)p * a->head_dim);
+        for (uint32_t i = 0; i < rows; i++) {
+            t->scores[(size_t)i * n + p] *= scale;
+        }
+    }
+}
+
 /* heads (rows, head_dim) of one KV head: rows are its query heads, token by token. */
-static void attend(struct jb_asic_tiles *t, const struct jb_ref_attention *a, uint32_t group,
+static void attend(struct jb_sim_tiles *t, const struct jb_ref_attention *a, uint32_t group,
                    uint32_t rows, double *scratch)
 {
     const uint32_t n = a->pos + a->n, sharing = a->n_heads / a->n_kv_heads;
     put_rows(t, t->heads, rows, a->head_dim);
-    for (uint32_t first = 0; first < n; first += t->array.cols) {
-        const uint32_t cols = n - first < t->array.cols ? n - first : t->array.cols;
+    for (uint32_t first = 0; first < n; first += t->width) {
+        const uint32_t cols = n - first < t->width ? n - first : t->width;
         for (uint32_t c = 0; c < cols; c++) {
             decode_head(a, a->k, first + c, group, t->row);
-            put_column(t, c, t->row, a->head_dim);
+            put_column(t, t->kv_operand, c, t->row, a->head_dim);
         }
         multiply(t, rows, a->head_dim, 1, cols, t->scores + first, n);
     }
     for (uint32_t i = 0; i < rows; i++) {
         soften(t->scores + (size_t)i * n, n, a->pos + i / sharing + 1, (double)a->scale, scratch);
     }
+    put_values(t, a, group, rows);
     put_rows(t, t->scores, rows, n);
-    for (uint32_t p = 0; p < n; p++) {
-        decode_head(a, a->v, p, group, t->values + (size_t)p * a->head_dim);
-    }
-    for (uint32_t first = 0; first < a->head_dim; first += t->array.cols) {
+    for (uint32_t first = 0; first < a->head_dim; first += t->width) {
         const uint32_t left = a->head_dim - first;
-        const uint32_t cols = left < t->array.cols ? left : t->array.cols;
+        const uint32_t cols = left < t->width ? left : t->width;
         for (uint32_t c = 0; c < cols; c++) {
             for (uint32_t p = 0; p < n; p++) {
-                t->row[p] = t->values[(size_t)p * a->head_dim + first + c];
+                t->panel[(size_t)p * t->width + c] = t->values[(size_t)p * a->head_dim + first + c];
             }
-            put_column(t, c, t->row, n);
+            t->panel_scales[c] = 1.0F;
         }
         multiply(t, rows, n, 1, cols, t->heads + first, a->head_dim);
     }
 }
 
-enum jb_status jb_asic_tiles_attention(void *ctx, const struct jb_ref_attention *a, double *scratch)
+enum jb_status jb_sim_tiles_attention(void *ctx, const struct jb_ref_attention *a, double *scratch)
 {
-    struct jb_asic_tiles *t = ctx;
+    struct jb_sim_tiles *t = ctx;
     const uint32_t sharing = a->n_heads / a->n_kv_heads;
     const size_t head_bytes = a->head_dim * sizeof(float);
     for (uint32_t group = 0; group < a->n_kv_heads; group++) {
