@@ -66,7 +66,8 @@ uint32_t pim_place(uint32_t n_units, uint32_t unit, uint32_t slot)
 /* Sum of the products of a word, as a tree of float32 adders. */
 static float tree_sum(const float *w, const float *x, uint32_t n, uint32_t n_lanes)
 {
-    float sums[MAX_LANES] = {0};
+    float sums[MAX_LANES];
+    sums[0] = 0.0F;
     for (uint32_t i = 0; i < n_lanes; i++) {
         sums[i] = i < n ? w[i] * x[i] : 0.0F;
     }
