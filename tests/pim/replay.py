@@ -151,4 +151,5 @@ def planted_violations_are_found():
         assert broken_state([(c, n, "", "", "") for c, n in log]) is not None, log
 
 
-run_tests([logs_break_no_rule, refresh_keeps_its_interval, planted_violations_are_found])
+if __name__ == "__main__":
+    run_tests([logs_break_no_rule, refresh_keeps_its_interval, planted_violations_are_found])
