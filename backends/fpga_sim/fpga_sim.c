@@ -37,7 +37,12 @@ static enum jb_status fpga_probe(const struct jb_open_args *args, struct jb_prob
     }
     *ret_probe = (struct jb_probe){
         .platform = JB_FPGA, .n_devices = 1, .memory_bytes = (uint64_t)board.memory.bytes};
-    (void)snprintf(ret_probe->device, sizeof ret_probe->device, "%s", board.name);
+    if (jb_is_missing(board.stored_bits)) {
+        (void)snprintf(ret_probe->device, sizeof ret_probe->device, "%s", board.name);
+    } else { /* not the format of the row */
+        (void)snprintf(ret_probe->device, sizeof ret_probe->device, "%s with %g-bit weights",
+                       board.name, board.stored_bits);
+    }
     return JB_OK;
 }
 
