@@ -160,6 +160,11 @@ static enum jb_status charge_host_work(struct pim_model *model, uint32_t op,
     line_j[PIM_LINE_BANK] = columns * machine->energy.bank_column_j;
     line_j[PIM_LINE_ACTIVATE] = columns / machine->spec.n_columns * machine->energy.activate_j;
     line_j[PIM_LINE_HOST] = duration_s * machine->energy.host_w;
+    const uint64_t cycles = (uint64_t)ceil(duration_s * machine->spec.clock_hz);
+    model->ops[op] = (struct pim_op){.cost = {.cycles = cycles, .split = 1},
+                                     .host_bytes = (uint64_t)bytes,
+                                     .host_macs = work->macs};
+    model->ops[op].cost.parts[PIM_PART_READOUT] = cycles;
     return charge(model, op, PIM_RESOURCE_HOST, duration_s, line_j, work);
 }
 

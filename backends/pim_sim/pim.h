@@ -185,7 +185,8 @@ struct jb_ref_hooks pim_numbers_hooks(struct pim_numbers *numbers);
 struct pim_op {
     struct pim_cost cost; /* of the fullest channel, all rows of the step; cycles 0: host only */
     uint32_t n_channels;  /* that worked alike, all pools                                      */
-    double n_in_flight;   /* vectors that the stages of the pipeline worked on at a time       */
+    uint64_t host_bytes, host_macs; /* an op that is the host's: cost has its time as read-out */
+    double n_in_flight; /* vectors that the stages of the pipeline worked on at a time       */
 };
 struct pim_model;
 enum jb_status pim_model_create(const struct pim_machine *machine, struct pim_sim *sim,

@@ -261,10 +261,10 @@ static enum jb_status pim_detail(struct jb_device *dev, uint32_t op,
     fill_parts(dev, &done->cost, &detail);
     detail.energy_j = jb_sim_timeline_op_j(dev->timeline, op, dev->line_j);
     const uint64_t columns = done->cost.n_macs * machine->n_units * done->n_channels;
-    detail.macs = columns * machine->n_lanes;
-    detail.bytes =
-        columns * machine->spec.burst_bytes + (done->cost.n_broadcasts + done->cost.n_reads) *
-                                                  done->n_channels * machine->spec.burst_bytes;
+    detail.macs = columns * machine->n_lanes + done->host_macs;
+    detail.bytes = done->host_bytes + columns * machine->spec.burst_bytes +
+                   (done->cost.n_broadcasts + done->cost.n_reads) * done->n_channels *
+                       machine->spec.burst_bytes;
     if (machine->flow != PIM_DPU && done->n_channels > 0) {
         detail.bound_s = (double)(columns * machine->spec.burst_bytes) /
                          inner_peak(machine, done->n_channels) / done->n_in_flight;
