@@ -13,7 +13,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import replay  # noqa: E402
 
-SHAPES = [(256, 256), (1000, 3000), (4096, 4096), (11008, 4096), (4096, 11008)]
+SHAPES = [(256, 256), (1000, 3000), (4096, 4096), (11008, 4096), (4096, 11008), (40000, 1100)]
 ROW_BUS = {"ACT", "PREA", "REFA", "PACT_E", "PACT_O", "PPRE_E", "PPRE_O"}
 
 
@@ -75,8 +75,6 @@ def global_buffer(n_outputs, n_inputs, has_refresh):
         m.go("WRGB", n)
         for done in range(0, n_slots, group):
             k = min(group, n_slots - done)
-            if done > 0:
-                m.go("MODE")
             m.go("WRMAC", k)
             m.go("MODE")
             for _ in range(k):
