@@ -60,6 +60,7 @@ static void strip(const void *ctx, const struct jb_strip *strip)
     const struct jb_fpga_board *board = ctx;
     const struct jb_strip *s = strip;
     const uint32_t lanes = board->engine.lanes;
+    float tree[4096] = {0}; /* lanes of the schema at most */
     if (board->sum == JB_SUM_INT32) {
         jb_strip_integers(s);
         return;
@@ -69,7 +70,6 @@ static void strip(const void *ctx, const struct jb_strip *strip)
             const float *a = s->a + i * s->a_stride, *w = s->panel + c;
             float total = 0.0F;
             for (uint64_t first = 0; first < s->k; first += lanes) {
-                float tree[4096] = {0}; /* lanes of the schema at most */
                 for (uint32_t l = 0; l < lanes; l++) {
                     const uint64_t k = first + l;
                     tree[l] = k < s->k ? a[k] * w[k * s->panel_width] : 0.0F;
