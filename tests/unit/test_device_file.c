@@ -352,6 +352,12 @@ static void test_common_keys_only(void **state)
 
 /* ---- finding ---- */
 
+static void count_value(void *ctx, const struct jb_device_text *text)
+{
+    (void)text;
+    *(uint32_t *)ctx += 1;
+}
+
 static bool open_shipped(void *ctx, const char *kind, const char *name, const char *path)
 {
     struct jb_device_file *by_name = NULL, *by_path = NULL;
@@ -361,7 +367,9 @@ static bool open_shipped(void *ctx, const char *kind, const char *name, const ch
     }
     assert_string_equal(jb_device_kind(by_name), kind);
     assert_string_equal(jb_device_name(by_path), name);
-    assert_true(jb_device_count(by_name) > 0);
+    uint32_t n_values = 0; /* of all schemas: a simulated device may have no common one */
+    assert_int_equal(jb_device_each(name, count_value, &n_values), JB_OK);
+    assert_true(n_values > 0);
     const bool has_watts = !isnan(jb_device_number(by_name, "active_w"));
     assert_int_equal(has_watts, jb_device_get(by_name, "power_class") != NULL);
     jb_device_close(by_name);
