@@ -4,7 +4,7 @@
 extern const struct jb_cpu_kernels jb_cpu_kernels_scalar;
 #ifdef JB_CPU_X86
 extern const struct jb_cpu_kernels jb_cpu_kernels_avx2, jb_cpu_kernels_avx512, jb_cpu_kernels_vnni,
-    jb_cpu_kernels_bf16;
+    jb_cpu_kernels_bf16, jb_cpu_kernels_amx;
 #endif
 #ifdef JB_CPU_ARM
 extern const struct jb_cpu_kernels jb_cpu_kernels_neon, jb_cpu_kernels_dotprod;
@@ -14,7 +14,8 @@ extern const struct jb_cpu_kernels jb_cpu_kernels_neon, jb_cpu_kernels_dotprod;
 static const struct jb_cpu_kernels *const tables[] = {
     &jb_cpu_kernels_scalar,
 #ifdef JB_CPU_X86
-    &jb_cpu_kernels_avx2,   &jb_cpu_kernels_avx512,  &jb_cpu_kernels_vnni, &jb_cpu_kernels_bf16,
+    &jb_cpu_kernels_avx2,   &jb_cpu_kernels_avx512,  &jb_cpu_kernels_vnni,
+    &jb_cpu_kernels_bf16,   &jb_cpu_kernels_amx,
 #endif
 #ifdef JB_CPU_ARM
     &jb_cpu_kernels_neon,   &jb_cpu_kernels_dotprod,

@@ -183,6 +183,12 @@ static void packed_f16(const struct jb_cpu_matmul *job, uint32_t begin, uint32_t
 static void packed_bf16(const struct jb_cpu_matmul *job, uint32_t begin, uint32_t end)
 {
 #ifdef __AVX512BF16__
+#ifdef __AMX_BF16__
+    if (job->n_terms == 1 && job->n >= AMX_LEAST) {
+        amx_bf16(job, begin, end);
+        return;
+    }
+#endif
     if (job->n_terms == 1) {
         half_matmul(HALF_DOT, job, begin, end);
         return;
@@ -193,7 +199,7 @@ static void packed_bf16(const struct jb_cpu_matmul *job, uint32_t begin, uint32_
 
 #ifdef __AVX512BF16__
 /* Columns [begin, end) of a row of x to bfloat16, rounded to nearest even; end a multiple of 32, or
- * cols: then zeros follow up to the next multiple of 2. */
+ * cols: then zeros follow up to the next multiple. */
 static void to_bf16(const float *x, uint32_t begin, uint32_t end, uint16_t *dst)
 {
     uint32_t i = begin;
@@ -204,8 +210,8 @@ static void to_bf16(const float *x, uint32_t begin, uint32_t end, uint16_t *dst)
     for (; i < end; i++) {
         dst[i] = jb_f32_to_bf16(x[i]);
     }
-    if (end % 2 == 1) {
-        dst[end] = 0;
+    for (; i % 32 != 0; i++) {
+        dst[i] = 0;
     }
 }
 #endif

@@ -62,10 +62,10 @@ static inline bool jb_cpu_is_packed(enum jb_cpu_input input)
 {
     return input >= JB_CPU_INPUT_QUADS;
 }
-/* Bytes of a row of bfloat16 inputs, with room for the second of a last pair. */
+/* Bytes of a row of bfloat16 inputs, padded to 32. */
 static inline size_t jb_cpu_halves_bytes(uint32_t cols)
 {
-    return ((size_t)cols + 1) / 2 * 4;
+    return ((size_t)cols + 31) / 32 * 64;
 }
 
 /* dst (n, rows) = x (n, cols) x W^T for a range of W's rows. */
@@ -130,8 +130,8 @@ struct jb_cpu_kernels {
      * of 32. NULL where no input is QUADS. */
     void (*quantise_quads)(const float *x, uint32_t cols, uint32_t block_begin, uint32_t block_end,
                            uint32_t width, uint32_t lane, uint32_t n_terms, int8_t *record);
-    /* Columns [begin, end) of x to dst[begin ..); an odd end is that of the row, and a zero
-     * follows. NULL where no input is HALVES. */
+    /* Columns [begin, end) of x to dst[begin ..); both are multiples of 32, but for the row's end:
+     * there zeros follow up to the next. NULL where no input is HALVES. */
     void (*to_bf16)(const float *x, uint32_t begin, uint32_t end, uint16_t *dst);
     /* dst (n,) = x / sqrt(mean(x^2) + eps) * weight */
     void (*rmsnorm)(float *dst, const float *x, const float *weight, uint32_t n, float eps);

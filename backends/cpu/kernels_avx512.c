@@ -15,6 +15,10 @@
 #ifdef JB_CPU_PACKED
 #include "backends/cpu/impl_packed.h"
 
+#ifdef __AMX_BF16__
+#include "backends/cpu/impl_amx.h"
+#endif
+
 #include "backends/cpu/impl_panels.h"
 #else
 #include "backends/cpu/impl_quant.h"

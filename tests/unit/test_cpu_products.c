@@ -360,7 +360,7 @@ static void products(const struct jb_cpu_kernels *k)
 {
     static const uint32_t cols[] = {1, 8, 31, 32, 64, 96, 172, 256, 288, 512, 576, 768, 1504};
     static const uint32_t counts[][2] = {{1, 1},  {5, 1},  {16, 2},  {7, 3},   {9, 4},  {23, 8},
-                                         {3, 17}, {49, 1}, {50, 12}, {33, 15}, {145, 6}};
+                                         {3, 17}, {49, 1}, {50, 12}, {45, 33}, {145, 6}};
     uint64_t seed = 0;
     for (int dtype = 0; dtype < JB_N_DTYPES; dtype++) {
         assert_non_null(k->matmul[dtype]);
