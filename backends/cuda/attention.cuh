@@ -7,6 +7,7 @@
 #define JB_CUDA_ATTENTION_CUH
 
 #include "backends/cuda/device.cuh"
+#include "backends/cuda/ptx.cuh"
 
 enum { ATTENTION_WARPS = 4, MAX_HEAD_DIM = 256 };
 

@@ -112,7 +112,7 @@ enum jb_status jb_cuda_product_run(struct jb_device *dev, CUdeviceptr w, CUdevic
 {
     struct jb_cuda_product *p = NULL;
     const enum jb_status found = product_of(dev, rows, cols, n, type, &p);
-    if (found != JB_OK) {
+    if (found != JB_OK || p == NULL) {
         return found;
     }
     const float one = 1.0F, beta = has_residual ? 1.0F : 0.0F;

@@ -44,17 +44,18 @@ enum jb_status jb_cuda_alloc(struct jb_device *dev, uint64_t size, const char *w
     return JB_OK;
 }
 
-enum jb_status jb_cuda_launch(struct jb_device *dev, CUfunction kernel, uint32_t x, uint32_t y,
-                              uint32_t z, uint32_t threads, const void *params)
+enum jb_status jb_cuda_launch_with(struct jb_device *dev, CUfunction kernel, const uint32_t grid[3],
+                                   uint32_t threads, uint32_t shared_bytes, const void *params)
 {
     CUlaunchAttribute attribute = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
                                    .value.programmaticStreamSerializationAllowed = 1};
-    const CUlaunchConfig config = {.gridDimX = x,
-                                   .gridDimY = y,
-                                   .gridDimZ = z,
+    const CUlaunchConfig config = {.gridDimX = grid[0],
+                                   .gridDimY = grid[1],
+                                   .gridDimZ = grid[2],
                                    .blockDimX = threads,
                                    .blockDimY = 1,
                                    .blockDimZ = 1,
+                                   .sharedMemBytes = shared_bytes,
                                    .hStream = dev->stream,
                                    .attrs = &attribute,
                                    .numAttrs = dev->compute >= 90 ? 1 : 0};
@@ -62,6 +63,13 @@ enum jb_status jb_cuda_launch(struct jb_device *dev, CUfunction kernel, uint32_t
     void *arguments[] = {(void *)(uintptr_t)params};
     const CUresult error = dev->api.cuLaunchKernelEx(&config, kernel, arguments, NULL);
     return error == CUDA_SUCCESS ? JB_OK : jb_cuda_fail(&dev->api, error, "launching a kernel");
+}
+
+enum jb_status jb_cuda_launch(struct jb_device *dev, CUfunction kernel, uint32_t x, uint32_t y,
+                              uint32_t z, uint32_t threads, const void *params)
+{
+    const uint32_t grid[3] = {x, y, z};
+    return jb_cuda_launch_with(dev, kernel, grid, threads, 0, params);
 }
 
 /* ---- which card ---- */
@@ -159,6 +167,16 @@ static enum jb_status take_kernels(struct jb_device *dev)
     }
     JB_CUDA_KERNELS(TAKE)
 #undef TAKE
+    const CUfunction flash[] = {dev->flash_64, dev->flash_128};
+    for (int i = 0; i < 2 && error == CUDA_SUCCESS; i++) {
+        error =
+            dev->api.cuFuncSetAttribute(flash[i], CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                        JB_CUDA_FLASH_BYTES(64 << i));
+    }
+    static const char *const mega[JB_CUDA_MEGA_KERNELS] = {"mega_8_1", "mega_16_1", "mega_8_2"};
+    for (int i = 0; i < JB_CUDA_MEGA_KERNELS && error == CUDA_SUCCESS; i++) {
+        error = dev->api.cuModuleGetFunction(&dev->mega_kernels[i], dev->module, mega[i]);
+    }
     for (uint32_t form = JB_CUDA_F16; form < JB_CUDA_N_FORMS; form++) {
         static const char *const sizes[4][2] = {
             {"1_1_1", "1_2_1"}, {"2_1_1", "1_2_1"}, {"2_1_2", "1_2_2"}, {"2_1_4", "1_2_4"}};
@@ -174,9 +192,58 @@ static enum jb_status take_kernels(struct jb_device *dev)
     return error == CUDA_SUCCESS ? JB_OK : jb_cuda_fail(&dev->api, error, "finding a kernel");
 }
 
+/* Number of the setting's value among `words`; the fallback's if it was not given. */
+static enum jb_status choice(const struct jb_open_args *args, const char *key, const char *fallback,
+                             const char *const *words, uint32_t *ret_choice)
+{
+    const char *text = fallback;
+    for (uint32_t i = 0; i < args->n_settings; i++) {
+        text = strcmp(args->settings[i].key, key) == 0 ? args->settings[i].value : text;
+    }
+    for (uint32_t i = 0; words[i] != NULL; i++) {
+        if (strcmp(words[i], text) == 0) {
+            *ret_choice = i;
+            return JB_OK;
+        }
+    }
+    return jb_fail(JB_E_INVAL, "cuda: --set %s=%s is not known; see 'list backends'", key, text);
+}
+
+static enum jb_status read_settings(struct jb_device *dev, const struct jb_open_args *args)
+{
+    static const char *const engines[] = {"auto", "mega", "graph", "stream", NULL};
+    static const char *const activations[] = {"auto", "f32", "native", NULL};
+    static const char *const warps[] = {"8", "16", NULL};
+    static const char *const segments[] = {"1", "2", "4", NULL};
+    uint32_t engine = 0, rounding = 0, n_warps = 0, n_segments = 0;
+    enum jb_status status = choice(args, "engine", "auto", engines, &engine);
+    if (status == JB_OK) {
+        status = choice(args, "activations", "auto", activations, &rounding);
+    }
+    if (status == JB_OK) {
+        status = choice(args, "warps", "8", warps, &n_warps);
+    }
+    if (status == JB_OK) {
+        status = choice(args, "segments", "1", segments, &n_segments);
+    }
+    for (uint32_t i = 0; i < args->n_settings; i++) {
+        if (strcmp(args->settings[i].key, "trace") == 0 && args->settings[i].value[0] != '\0') {
+            dev->mega.trace_file = args->settings[i].value;
+        }
+    }
+    dev->engine = (enum jb_cuda_engine)engine;
+    dev->activations = (enum jb_cuda_activations)rounding;
+    dev->mega.n_warps = n_warps == 1 ? 16 : 8;
+    dev->mega.least_segments = 1U << n_segments;
+    return status;
+}
+
 static enum jb_status open_card(struct jb_device *dev, const struct jb_open_args *args)
 {
-    enum jb_status status = find_card(&dev->api, args, &dev->device);
+    enum jb_status status = read_settings(dev, args);
+    if (status == JB_OK) {
+        status = find_card(&dev->api, args, &dev->device);
+    }
     if (status == JB_OK) {
         status = jb_cuda_blas_open(&dev->api);
     }
@@ -192,6 +259,8 @@ static enum jb_status open_card(struct jb_device *dev, const struct jb_open_args
     dev->compute = compute_of(&dev->api, dev->device);
     dev->n_processors =
         (uint32_t)attribute_of(&dev->api, dev->device, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+    dev->shared_bytes = (uint32_t)attribute_of(
+        &dev->api, dev->device, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
     error = dev->api.cuCtxSetCurrent(context);
     if (error == CUDA_SUCCESS) {
         error = dev->api.cuModuleLoadData(&dev->module, jb_cuda_fatbin);
@@ -214,6 +283,7 @@ static void cuda_close(struct jb_device *dev)
     for (uint32_t i = 0; i < dev->n_graphs; i++) {
         (void)api->cuGraphExecDestroy(dev->graphs[i].exec);
     }
+    jb_cuda_mega_close(dev);
     jb_cuda_products_free(dev);
     if (dev->blas != NULL) {
         (void)api->cublasLtDestroy(dev->blas);
@@ -338,6 +408,18 @@ static enum jb_status take_kv(struct jb_device *dev)
     return JB_OK;
 }
 
+uint32_t jb_cuda_max_tiles(const struct jb_device *dev)
+{
+    return dev->load.max_tokens / 64 + dev->load.max_seqs + 1;
+}
+
+/* ids, positions, slots, outputs, tiles; the tiles' start is even. */
+static uint64_t rows_values(const struct jb_device *dev)
+{
+    const uint64_t rows = 3 * (uint64_t)dev->load.max_tokens + dev->load.max_outputs;
+    return (rows + 1) / 2 * 2 + 2 * (uint64_t)jb_cuda_max_tiles(dev);
+}
+
 /* Scratch of the kernels; counters start at zero and every kernel leaves them so. */
 static enum jb_status take_scratch(struct jb_device *dev)
 {
@@ -364,8 +446,7 @@ static enum jb_status take_scratch(struct jb_device *dev)
                  {most_tiled * 2, "one weight in half precision", &dev->untiled},
                  {JB_CUDA_WORKSPACE_BYTES, "cublasLt's workspace", &dev->workspace},
                  {(uint64_t)dev->load.max_outputs * 4, "ids", &dev->ids},
-                 {(3 * (uint64_t)dev->load.max_tokens + dev->load.max_outputs) * 4,
-                  "the step's rows", &dev->rows_device},
+                 {rows_values(dev) * 4, "the step's rows", &dev->rows_device},
                  {(uint64_t)plan->rope.n_dims / 2 * 4, "RoPE frequencies", &dev->inv_freq}};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         const enum jb_status status =
@@ -388,7 +469,7 @@ static enum jb_status take_scratch(struct jb_device *dev)
 static enum jb_status take_host_memory(struct jb_device *dev)
 {
     const uint64_t max_tokens = dev->load.max_tokens, max_outputs = dev->load.max_outputs;
-    const size_t rows_bytes = (size_t)(3 * max_tokens + max_outputs) * sizeof(uint32_t);
+    const size_t rows_bytes = (size_t)rows_values(dev) * sizeof(uint32_t);
     CUresult error = dev->api.cuMemAllocHost((void **)&dev->rows_host, rows_bytes);
     if (error == CUDA_SUCCESS) {
         memset(dev->rows_host, 0, rows_bytes);
@@ -403,7 +484,21 @@ static enum jb_status take_host_memory(struct jb_device *dev)
                                       .pos = base + max_tokens,
                                       .slot = base + 2 * max_tokens,
                                       .outputs = base + 3 * max_tokens};
+    dev->tiles = dev->rows_device + (rows_values(dev) - 2 * (uint64_t)jb_cuda_max_tiles(dev)) * 4;
     return error == CUDA_SUCCESS ? JB_OK : jb_cuda_fail(&dev->api, error, "taking pinned memory");
+}
+
+static enum jb_status take_mega(struct jb_device *dev)
+{
+    if (dev->engine == JB_CUDA_ENGINE_GRAPH || dev->engine == JB_CUDA_ENGINE_STREAM) {
+        return JB_OK;
+    }
+    const enum jb_status status = jb_cuda_mega_prepare(dev);
+    if (status == JB_OK && dev->engine == JB_CUDA_ENGINE_MEGA && dev->mega.misfit != NULL) {
+        return jb_fail(JB_E_NOTSUP, "cuda: %s does not fit the one-launch step: %s",
+                       dev->load.plan->model, dev->mega.misfit);
+    }
+    return status;
 }
 
 static enum jb_status cuda_load(struct jb_device *dev, const struct jb_load_args *args)
@@ -421,9 +516,10 @@ static enum jb_status cuda_load(struct jb_device *dev, const struct jb_load_args
     if (dev->weights == NULL || dev->raw_tables == NULL || dev->slots == NULL || dev->kv == NULL) {
         return jb_fail(JB_E_NOMEM, "cuda: no host memory for the tables of %s", plan->model);
     }
-    enum jb_status (*const stages[])(struct jb_device *) = {jb_cuda_load_weights, jb_cuda_schedule,
-                                                            take_slots,           take_kv,
-                                                            take_scratch,         take_host_memory};
+    /* cppcheck-suppress uninitvar; it takes the table for a function */
+    enum jb_status (*const stages[])(struct jb_device *) = {
+        jb_cuda_load_weights, jb_cuda_schedule, take_slots, take_kv,
+        take_scratch,         take_host_memory, take_mega};
     for (size_t i = 0; i < sizeof stages / sizeof stages[0] && status == JB_OK; i++) {
         status = stages[i](dev);
     }
@@ -434,6 +530,13 @@ static enum jb_status cuda_sync(struct jb_device *dev)
 {
     const CUresult error = dev->api.cuStreamSynchronize(dev->stream);
     if (error != CUDA_SUCCESS) {
+        const char *waited = jb_cuda_mega_fault(dev);
+        if (waited != NULL) {
+            const uint32_t *at = dev->mega.fault;
+            return jb_fail(JB_E_DEVICE,
+                           "cuda: stuck in phase %u: block %u, thread %u waited for %s", at[1],
+                           at[2], at[3], waited);
+        }
         return jb_cuda_fail(&dev->api, error, "waiting for the card");
     }
     if (dev->step != NULL && dev->step->ret_ids != NULL && dev->n_outputs > 0) {
@@ -449,12 +552,25 @@ static enum jb_status cuda_reset(struct jb_device *dev)
     return JB_OK;
 }
 
+static const struct jb_option options[] = {
+    {"engine", "", "auto",
+     "decode as one launch (mega), a recorded graph (graph), single launches (stream), or auto"},
+    {"activations", "", "auto",
+     "inputs of products with f16 and bf16 weights: f32, native (rounded to the weight's type), or "
+     "auto: f32 up to 16 rows (bf16 in one launch: one row), native above"},
+    {"warps", "", "8", "computing warps a block of the one-launch step: 8 or 16"},
+    {"segments", "", "1",
+     "least parts that blocks of the one-launch step divide a product's inputs into: 1, 2 or 4"},
+    {"trace", "", "", "file for the clocks of the last one-launch step, as CSV"},
+    {NULL, NULL, NULL, NULL}};
+
 extern const struct jb_backend jb_backend_cuda;
 const struct jb_backend jb_backend_cuda = {
     .name = "cuda",
     .summary = "NVIDIA GPU: own streaming kernels for decode, cublasLt for prefill",
     .caps = JB_CAP_ASYNC,
     .device_size = sizeof(struct jb_device),
+    .options = options,
     .probe = cuda_probe,
     .open = cuda_open,
     .load = cuda_load,

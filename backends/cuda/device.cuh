@@ -49,21 +49,6 @@ __device__ inline float block_sum(float v, float *shared /* (32,) */)
     return warp_sum(sum);
 }
 
-/* A kernel launched before its predecessor ended waits here for the predecessor's results;
- * without that launch attribute, and before sm_90, it is nothing. */
-__device__ inline void wait_for_previous_kernel()
-{
-#if __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-__device__ inline void let_next_kernel_start()
-{
-#if __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
-#endif
-}
-
 /* Writes v as half or bfloat16; with two planes also what rounding took away. */
 __device__ inline void pack_value(void *packed, uint64_t plane, uint32_t n_planes, bool is_bf16,
                                   uint64_t i, float v)
@@ -82,6 +67,25 @@ __device__ inline void pack_value(void *packed, uint64_t plane, uint32_t n_plane
         if (n_planes > 1) {
             p[plane + i] = __float2half_rn(v - __half2float(high));
         }
+    }
+}
+
+/* Two neighbours; i is even. */
+__device__ inline void pack_pair(void *packed, uint64_t plane, uint32_t n_planes, bool is_bf16,
+                                 uint64_t i, float a, float b)
+{
+    for (uint32_t k = 0; k < n_planes; k++) {
+        uint32_t low, high;
+        if (is_bf16) {
+            const __nv_bfloat16 x = __float2bfloat16_rn(a), y = __float2bfloat16_rn(b);
+            low = __bfloat16_as_ushort(x), high = __bfloat16_as_ushort(y);
+            a -= __bfloat162float(x), b -= __bfloat162float(y);
+        } else {
+            const __half x = __float2half_rn(a), y = __float2half_rn(b);
+            low = __half_as_ushort(x), high = __half_as_ushort(y);
+            a -= __half2float(x), b -= __half2float(y);
+        }
+        *(uint32_t *)((uint16_t *)packed + k * plane + i) = low | high << 16;
     }
 }
 

@@ -40,6 +40,7 @@
     F(cuModuleLoadData, cuModuleLoadData)                                                          \
     F(cuModuleUnload, cuModuleUnload)                                                              \
     F(cuModuleGetFunction, cuModuleGetFunction)                                                    \
+    F(cuFuncSetAttribute, cuFuncSetAttribute)                                                      \
     F(cuLaunchKernelEx, cuLaunchKernelEx)                                                          \
     F(cuStreamBeginCapture, cuStreamBeginCapture_v2)                                               \
     F(cuStreamEndCapture, cuStreamEndCapture)                                                      \
@@ -64,6 +65,7 @@
     F(cublasLtMatmulPreferenceSetAttribute)                                                        \
     F(cublasLtMatmulAlgoGetHeuristic)
 
+/* A member cannot stand in parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 struct jb_cuda_api {
     void *driver_library, *blas_library;
 #define MEMBER(name, symbol) __typeof__(symbol) *name;
@@ -73,6 +75,7 @@ struct jb_cuda_api {
     JB_CUBLAS_FUNCTIONS(MEMBER)
 #undef MEMBER
 };
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* Opens libcuda and starts the driver. @return NODEV: no driver library, or no GPU; NOTSUP: a
  * driver too old for this build, naming both versions; DEVICE: the driver does not start. */

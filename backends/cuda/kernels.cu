@@ -3,7 +3,13 @@
  * name. Names of the few-row products: matmul_FORM_TYPE_ROWTILES_PARTS_GROUPS. */
 #include "backends/cuda/attention.cuh"
 #include "backends/cuda/device.cuh"
+#include "backends/cuda/flash.cuh"
 #include "backends/cuda/matmul.cuh"
+#if __CUDA_ARCH__ >= 900
+#include "backends/cuda/mega.cuh"
+#else
+#include "backends/cuda/mega.h"
+#endif
 #include "backends/cuda/misc.cuh"
 
 #define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
@@ -40,7 +46,31 @@ KERNEL(32) run_kv_store(const __grid_constant__ jb_cuda_kv_store p) { kv_store_b
 KERNEL(128) attention_1(const __grid_constant__ jb_cuda_attention p) { attention_body<1>(p); }
 KERNEL(128) attention_4(const __grid_constant__ jb_cuda_attention p) { attention_body<4>(p); }
 KERNEL(128) attention_8(const __grid_constant__ jb_cuda_attention p) { attention_body<8>(p); }
+KERNEL(128) flash_64(const __grid_constant__ jb_cuda_flash p)
+{
+    flash_body<64>(p, dynamic_shared_memory());
+}
+KERNEL(128) flash_128(const __grid_constant__ jb_cuda_flash p)
+{
+    flash_body<128>(p, dynamic_shared_memory());
+}
 KERNEL(256) run_select(const __grid_constant__ jb_cuda_select p) { select_body(p); }
 KERNEL(1024) run_argmax(const __grid_constant__ jb_cuda_argmax p) { argmax_body(p); }
 KERNEL(256) run_tile(const __grid_constant__ jb_cuda_tile p) { tile_body(p); }
 KERNEL(256) run_untile(const __grid_constant__ jb_cuda_untile p) { untile_body(p); }
+
+/* A decode step in one launch: mega_WARPS_GROUPS. Only with bulk copies, from 9.0 on. */
+#if __CUDA_ARCH__ >= 900
+#define MEGA(warps, groups)                                                                        \
+    extern "C" __global__ void __launch_bounds__((warps + JB_MEGA_OTHER_WARPS) * WARP, 1)                            \
+        mega_##warps##_##groups(const __grid_constant__ jb_mega p)                                 \
+    {                                                                                              \
+        mega_body<warps, groups>(p, dynamic_shared_memory());                                      \
+    }
+#else
+#define MEGA(warps, groups)                                                                        \
+    extern "C" __global__ void mega_##warps##_##groups(const __grid_constant__ jb_mega p) {}
+#endif
+MEGA(8, 1)
+MEGA(16, 1)
+MEGA(8, 2)

@@ -140,6 +140,23 @@ struct jb_cuda_attention {
     uint32_t packed_is_bf16, packed_planes;
 };
 
+/* Up to 64 rows of the step, of one sequence, at ascending positions. */
+struct jb_cuda_row_tile {
+    uint32_t first, n_rows;
+};
+struct jb_cuda_flash {
+    struct jb_cuda_kv kv; /* F16 */
+    const float *q;       /* (n, n_heads, head_dim) */
+    float *y;             /* or NULL */
+    void *packed;
+    uint64_t packed_plane;
+    struct jb_cuda_rows rows;
+    const struct jb_cuda_row_tile *tiles;
+    uint32_t n_heads, n_kv_heads;
+    float scale;
+    uint32_t packed_is_bf16, packed_planes;
+};
+
 struct jb_cuda_select {
     const float *x;
     float *y;

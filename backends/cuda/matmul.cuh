@@ -14,80 +14,9 @@
 #define JB_CUDA_MATMUL_CUH
 
 #include "backends/cuda/device.cuh"
+#include "backends/cuda/fragments.cuh"
 
 enum { MATMUL_WARPS = 8, TILE_ROWS = 16 };
-
-template <bool IS_BF16>
-__device__ inline void mma(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
-                           uint32_t b0, uint32_t b1)
-{
-    if (IS_BF16) {
-        asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, "
-                     "{%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                     : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-                     : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-    } else {
-        asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, "
-                     "{%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                     : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-                     : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-    }
-}
-
-__device__ inline uint4 load_stream(const void *p)
-{
-    uint4 v; /* weights are read once: they need not displace activations in L1 */
-    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-                 : "l"(p));
-    return v;
-}
-
-__device__ inline uint32_t sub_halves(uint32_t v, uint32_t bias)
-{
-    const __half2 d = __hsub2(*(const __half2 *)&v, *(const __half2 *)&bias);
-    return *(const uint32_t *)&d;
-}
-
-__device__ inline uint32_t fma_halves(uint32_t v, uint32_t scale, uint32_t bias)
-{
-    const __half2 d =
-        __hfma2(*(const __half2 *)&v, *(const __half2 *)&scale, *(const __half2 *)&bias);
-    return *(const uint32_t *)&d;
-}
-
-/* Eight nibbles -> the four A registers of one mma. Half 0x6400 is 1024, and its low bits count
- * ones; nibble i and i + 4 make register i. BIAS is what the stored code exceeds the value by. */
-template <int BIAS> __device__ inline void unpack_nibbles(uint32_t w, uint32_t (&a)[4])
-{
-    const uint32_t low = BIAS == 8 ? 0x64086408U : 0x64006400U;   /* 1024 + BIAS       */
-    const uint32_t high = BIAS == 8 ? 0xd480d480U : 0xd400d400U;  /* -(64 + BIAS)      */
-    const uint32_t sixteenth = 0x2c002c00U;
-    const uint32_t v = w >> 8;
-    a[0] = sub_halves((w & 0x000f000fU) | 0x64006400U, low);
-    a[1] = fma_halves((w & 0x00f000f0U) | 0x64006400U, sixteenth, high);
-    a[2] = sub_halves((v & 0x000f000fU) | 0x64006400U, low);
-    a[3] = fma_halves((v & 0x00f000f0U) | 0x64006400U, sixteenth, high);
-}
-
-/* Two words of four int8 -> the four A registers of one mma. */
-__device__ inline void unpack_bytes(uint32_t w0, uint32_t w1, uint32_t (&a)[4])
-{
-    const uint32_t u0 = w0 ^ 0x80808080U, u1 = w1 ^ 0x80808080U;
-    const uint32_t bias = 0x64806480U; /* 1024 + 128 */
-    a[0] = sub_halves(__byte_perm(u0, 0x64646464U, 0x4140), bias);
-    a[1] = sub_halves(__byte_perm(u0, 0x64646464U, 0x4342), bias);
-    a[2] = sub_halves(__byte_perm(u1, 0x64646464U, 0x4140), bias);
-    a[3] = sub_halves(__byte_perm(u1, 0x64646464U, 0x4342), bias);
-}
-
-/* Columns that one load a lane covers, by form. */
-template <int FORM> struct form_traits {
-    static constexpr int chunk = FORM == JB_CUDA_T4 || FORM == JB_CUDA_T4M ? 64 : 32;
-    static constexpr bool is_tiled = FORM >= JB_CUDA_T4;
-    static constexpr int block = FORM == JB_CUDA_T8S ? 16 : 32; /* columns a scale */
-    static constexpr int n_scales = is_tiled ? chunk / block : 1;
-};
 
 /* What a lane loads for one chunk of one 16-row tile. */
 template <int FORM> struct fragment {

@@ -4,6 +4,8 @@
 #define JB_CUDA_MISC_CUH
 
 #include "backends/cuda/device.cuh"
+#include "backends/cuda/fragments.cuh"
+#include "backends/cuda/ptx.cuh"
 
 /* One block a run of `group` values: a row, or one head of it. */
 __device__ inline void norm_body(const jb_cuda_norm &p)
@@ -259,35 +261,64 @@ __device__ inline void tile_body(const jb_cuda_tile &p)
 }
 
 /* One warp a tile: back to row-major half. */
+template <bool IS_FOUR>
+__device__ inline void untile_chunk(const jb_cuda_untile &p, uint64_t at, uint16_t *staged)
+{
+    constexpr uint32_t CHUNK = IS_FOUR ? 64 : 32, STRIDE = CHUNK + 8;
+    const uint32_t lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
+    const uint32_t n_scales = p.w.form == JB_CUDA_T8 ? 1 : 2;
+    const uint4 q = load_stream((const uint8_t *)p.w.data + at * 512 + lane * 16);
+    const uint32_t words[4] = {q.x, q.y, q.z, q.w};
+    float2 scale[2], offset[2];
+#pragma unroll
+    for (uint32_t b = 0; b < 2; b++) {
+        const uint64_t pair = ((at * n_scales + (b < n_scales ? b : 0)) * 8 + g) * 4;
+        scale[b] = half2_at((const uint8_t *)p.w.scales + pair);
+        offset[b] = p.w.form == JB_CUDA_T4M ? half2_at((const uint8_t *)p.w.offsets + pair)
+                                            : make_float2(0.0F, 0.0F);
+    }
+    const int bias = p.w.form == JB_CUDA_T4 ? 8 : 0;
+#pragma unroll
+    for (uint32_t word = 0; word < 4; word++) {
+#pragma unroll
+        for (uint32_t i = 0; i < (IS_FOUR ? 8U : 4U); i++) {
+            const uint32_t v = IS_FOUR ? (i % 4) * 2 + i / 4 : word % 2 * 4 + i;
+            const uint32_t b = word / 2, h = IS_FOUR ? word % 2 : word / 2;
+            const uint32_t column = (IS_FOUR ? 32 * b : 0) + tile_column(p.w.form, t, h, v);
+            const uint32_t row = tile_row(g, v);
+            const int code = IS_FOUR ? (int)(words[word] >> (4 * i) & 15U) - bias
+                                     : (int)(int8_t)(words[word] >> (8 * i) & 255U);
+            const float value = row < 8 ? scale[b].x * (float)code + offset[b].x
+                                        : scale[b].y * (float)code + offset[b].y;
+            staged[row * STRIDE + column] = __half_as_ushort(__float2half_rn(value));
+        }
+    }
+    __syncwarp();
+    constexpr uint32_t PARTS = CHUNK / 8; /* of 16 bytes, a row */
+    const uint64_t n_chunks = p.w.cols / CHUNK;
+    const uint64_t to = at / n_chunks * 16 * p.w.cols + at % n_chunks * CHUNK;
+#pragma unroll
+    for (uint32_t i = lane; i < 16 * PARTS; i += WARP) {
+        const uint32_t row = i / PARTS, part = i % PARTS;
+        *(uint4 *)((__half *)p.dst + to + (uint64_t)row * p.w.cols + part * 8) =
+            *(const uint4 *)(staged + row * STRIDE + part * 8);
+    }
+}
+
+/* A warp a chunk; by way of shared memory, so that rows are written 64 bytes and more at a time. */
 __device__ inline void untile_body(const jb_cuda_untile &p)
 {
-    const bool four = is_four_bit(p.w.form);
-    const uint32_t chunk = four ? 64 : 32, block = p.w.form == JB_CUDA_T8S ? 16 : 32;
-    const uint64_t n_chunks = p.w.cols / chunk, at = global_warp();
-    if (at >= n_chunks * (p.w.rows / 16)) {
+    __shared__ __align__(16) uint16_t staged[8][16 * 72];
+    const bool is_four = is_four_bit(p.w.form);
+    const uint64_t at = global_warp();
+    if (at >= (uint64_t)p.w.cols / (is_four ? 64 : 32) * (p.w.rows / 16)) {
         return;
     }
-    const uint32_t lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4, n_scales = chunk / block;
-    const uint64_t tile = at / n_chunks;
-    const uint32_t first = (uint32_t)(at % n_chunks) * chunk;
-    const uint32_t *data = (const uint32_t *)p.w.data + at * 128 + lane * 4;
-    for (uint32_t word = 0; word < 4; word++) {
-        const uint32_t packed = data[word];
-        for (uint32_t i = 0; i < (four ? 8U : 4U); i++) {
-            const uint32_t v = four ? (i % 4) * 2 + i / 4 : word % 2 * 4 + i;
-            const uint32_t sub = four ? word / 2 : 0, h = four ? word % 2 : word / 2;
-            const uint32_t column = 32 * sub + tile_column(p.w.form, t, h, v);
-            const uint32_t row = tile_row(g, v);
-            const int code = four ? (int)(packed >> (4 * i) & 15U) - (p.w.form == JB_CUDA_T4 ? 8 : 0)
-                                  : (int)(int8_t)(packed >> (8 * i) & 255U);
-            const uint64_t scale = (at * n_scales + column / block) * 16 + row % 8 * 2 + row / 8;
-            float value = __half2float(((const __half *)p.w.scales)[scale]) * (float)code;
-            if (p.w.form == JB_CUDA_T4M) {
-                value += __half2float(((const __half *)p.w.offsets)[scale]);
-            }
-            ((__half *)p.dst)[(tile * 16 + row) * p.w.cols + first + column] =
-                __float2half_rn(value);
-        }
+    uint16_t *mine = staged[threadIdx.x / WARP];
+    if (is_four) {
+        untile_chunk<true>(p, at, mine);
+    } else {
+        untile_chunk<false>(p, at, mine);
     }
 }
 

@@ -105,8 +105,8 @@ static void want(struct jb_device *dev, const struct jb_op *op)
         const uint32_t form = dev->weights[op->weight].form;
         const int type = form == JB_CUDA_BF16 ? 1 : 0;
         slot->needs_packed[type] = true;
-        /* Weights that were not quantised deserve activations of more than half precision. */
-        const uint32_t planes = form == JB_CUDA_F16 || form == JB_CUDA_BF16 ? 2 : 1;
+        const bool is_plain = form == JB_CUDA_F16 || form == JB_CUDA_BF16;
+        const uint32_t planes = is_plain && dev->activations != JB_CUDA_ACTIVATIONS_NATIVE ? 2 : 1;
         slot->planes[type] = slot->planes[type] > planes ? slot->planes[type] : planes;
     }
 }

@@ -12,6 +12,9 @@
  *     d^2 / 12 = amax^2 / 193548. For normal values amax is 2.1 rms on average: NMSE 2.3e-5; one
  *     value holding the whole block: amax = sqrt(32) rms, 1.7e-4. Limit 5e-4 covers the worst
  *     block three times; one wrong nibble a block costs more than 1e-2.
+ *   activations rounded once to the weights' type, where a backend's option "activations" says so:
+ *     error uniform in half a unit of the last place, mean square at most 2^-20 / 12 = 8e-8 of the
+ *     value's for F16, 2^-14 / 12 = 5.1e-6 for BF16. Limits 1e-7 and 6e-6.
  *   KV cache: both sides store the same rounded K and V, except where the last bit of k or v
  *     differs and tips a rounding (f16 2^-11, q8_0 1/254 relative) in a few values of a thousand:
  *     5e-6 for f16; for q8_0 a reader may also round q to int8: 5e-4.
@@ -30,6 +33,16 @@
 static const uint32_t few_rows[] = {1, 3, 17, 0};
 static const uint32_t most_rows[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 0};
 static const uint32_t no_depth[] = {0};
+
+static double native_limit(enum jb_dtype dtype)
+{
+    return dtype == JB_F16 ? 1e-7 : dtype == JB_BF16 ? 6e-6 : 0.0;
+}
+
+static uint32_t native_rows(enum jb_dtype dtype)
+{
+    return dtype == JB_BF16 ? 2 : 17;
+}
 
 struct visitor {
     void (*visit)(void *ctx, const struct test_case *c);
@@ -89,6 +102,8 @@ static void visit_matmul(struct visitor *v, enum jb_dtype dtype, uint32_t rows, 
                    has_bias ? " bias" : "");
     c.rows = most_rows;
     c.limit = is_quantised(dtype) ? INT8_LIMIT : dtype == JB_BF16 ? BF16_LIMIT : FLOAT_LIMIT;
+    c.native = native_limit(dtype);
+    c.native_rows = native_rows(dtype);
     c.expected = 0.5;
     const uint16_t y = maker_slot(c.m, "y", rows, JB_ROWS_TOKENS);
     const int32_t w = maker_tensor(c.m, dtype, rows, cols, 0.0F, 1.0F / sqrtf((float)cols));
@@ -313,7 +328,8 @@ static void visit_models(struct visitor *v)
     static const enum jb_dtype kvs[] = {JB_F32, JB_F16, JB_F16, JB_Q8_0};
     for (const struct maker_shape *s = maker_shapes; s->name != NULL; s++) {
         for (int d = 0; d < JB_N_DTYPES; d++) {
-            const enum jb_dtype dtype = (enum jb_dtype)d, kv = kvs[d < 4 ? d : d % 4];
+            const enum jb_dtype dtype = (enum jb_dtype)d;
+            const enum jb_dtype kv = s->has_half_kv ? JB_F16 : kvs[d < 4 ? d : d % 4];
             struct test_case c = {.m = maker_model(s, dtype, kv, 32, ++v->seed),
                                   .rows = rows,
                                   .depths = depths,
@@ -324,6 +340,8 @@ static void visit_models(struct visitor *v)
                       : dtype == JB_BF16                   ? 10 * BF16_LIMIT
                       : kv == JB_F16                       ? 1e-5
                                                            : 1e-8;
+            c.native = 10 * native_limit(dtype);
+            c.native_rows = native_rows(dtype);
             c.op_end = c.m->program.n_ops;
             v->visit(v->ctx, &c);
             maker_free(c.m);

@@ -12,10 +12,12 @@ struct test_case {
     const uint32_t *rows;      /* numbers of tokens a step, 0-terminated                      */
     const uint32_t *depths;    /* (n_depths,) positions held before the step, ascending       */
     uint32_t n_depths;
-    float sigma;     /* of the activations that go in; 0 = few whole numbers, for ties        */
-    double limit;    /* of the normalised mean squared error                                  */
-    double expected; /* mean square that results have on average; the error is divided by at
-                        least this, as few results may cancel by chance. 0 = unknown          */
+    float sigma;   /* of the activations that go in; 0 = few whole numbers, for ties        */
+    double limit;  /* of the normalised mean squared error                                  */
+    double native; /* the limit where activations are rounded to the weights' type; 0 = as limit */
+    uint32_t native_rows; /* from how many rows on they may be, where the backend chooses */
+    double expected;      /* mean square that results have on average; the error is divided by at
+                             least this, as few results may cancel by chance. 0 = unknown          */
 };
 
 /* Calls visit(ctx, case) for each, one after the other; the plan lives as long as the call. */

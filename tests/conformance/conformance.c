@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* One backend against refops, op by op and model by model.
  *
- *   conformance --backend NAME [--bench]
+ *   conformance --backend NAME [--bench] [--only TEXT]   cases whose name holds TEXT
  *
  * Environment: JB_SIMD chooses the level of backends that have levels, JB_THREADS the number of
- * threads. Results are poisoned with NaN before each step and must be written exactly. With --bench
- * the same cases are timed instead and printed as CSV. Speaks TAP.
+ * threads, JB_SETTINGS="key=value key=value" what a backend knows of it. Results are poisoned with
+ * NaN before each step and must be written exactly. With --bench the same cases are timed instead
+ * and printed as CSV. Speaks TAP.
  */
 #include <math.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ enum { GUARD = 64 }; /* values behind the results that must stay as they were */
 struct run {
     const struct jb_backend *backend, *reference;
     bool is_bench;
+    const char *only; /* NULL = all */
     uint32_t n_cases, n_failed;
     struct jb_rng rng;
 };
@@ -164,6 +166,25 @@ static void deepen(struct run *run, const struct test_case *c, struct jb_device 
     }
 }
 
+/* What the backend's option "activations" is set to: its fallback, or what JB_SETTINGS gives. */
+static bool rounds_activations(const struct jb_backend *backend, bool has_many_rows)
+{
+    const char *value = "", *settings = getenv("JB_SETTINGS");
+    for (const struct jb_option *o = backend->options; o != NULL && o->key != NULL; o++) {
+        value = strcmp(o->key, "activations") == 0 ? o->fallback : value;
+    }
+    const char *given = settings != NULL ? strstr(settings, "activations=") : NULL;
+    value = given != NULL && value[0] != '\0' ? given + strlen("activations=") : value;
+    return strncmp(value, "native", 6) == 0 || (strncmp(value, "auto", 4) == 0 && has_many_rows);
+}
+
+static double limit_of(const struct run *run, const struct test_case *c, uint32_t n_rows)
+{
+    return c->native > c->limit && rounds_activations(run->backend, n_rows >= c->native_rows)
+               ? c->native
+               : c->limit;
+}
+
 /* One step on both. @return an empty string if they agree, else what is wrong */
 static const char *compare(struct run *run, const struct test_case *c, struct jb_device *dev,
                            struct jb_device *ref, uint32_t depth, uint32_t n, struct inputs *in,
@@ -182,7 +203,7 @@ static const char *compare(struct run *run, const struct test_case *c, struct jb
     const char *fault = "";
     if (!is_guard_intact(&got, has_logits)) {
         fault = "wrote beyond its results";
-    } else if (!(*ret_error <= c->limit)) {
+    } else if (!(*ret_error <= limit_of(run, c, n))) {
         fault = "error above the limit";
     } else if (has_logits && !are_ids_right(&got, width)) {
         fault = "an id is not the first of the largest logits";
@@ -217,7 +238,7 @@ static void check(struct run *run, const struct test_case *c, struct inputs *in)
             const char *what = compare(run, c, dev, ref, c->depths[d], *n, in, &error);
             if (what[0] != '\0') {
                 (void)snprintf(fault, sizeof fault, "%s at depth %u, %u rows: NMSE %.2g > %.2g",
-                               what, c->depths[d], *n, error, c->limit);
+                               what, c->depths[d], *n, error, limit_of(run, c, *n));
             }
             worst = error > worst ? error : worst;
         }
@@ -261,23 +282,26 @@ static void bench(struct run *run, const struct test_case *c, struct inputs *in)
 static void visit(void *ctx, const struct test_case *c)
 {
     struct run *run = ctx;
+    if (run->only != NULL && strstr(c->name, run->only) == NULL) {
+        return;
+    }
     run->n_cases++;
     struct inputs in = {.acts = need(malloc(sizeof(float) * CASES_MAX_ROWS * c->m->plan.dim))};
     (run->is_bench ? bench : check)(run, c, &in);
     free(in.acts);
 }
 
-/* A backend or level that is not here is skipped, with its reason. */
-static bool can_open(const struct jb_backend *backend)
+/* A backend or level that is not here is skipped, with its reason. The device stays open beside
+ * those of the cases, so that what a backend shares between devices is made once.
+ * @return NULL if it cannot be opened */
+static struct jb_device *keep_open(const struct jb_backend *backend)
 {
     struct jb_device *dev = NULL;
-    const enum jb_status status = device_open(backend, &dev);
-    if (status == JB_OK) {
-        device_end(backend, dev);
-        return true;
+    if (device_open(backend, &dev) != JB_OK) {
+        printf("1..0 # SKIP %s: %s\n", backend->name, jb_reason());
+        return NULL;
     }
-    printf("1..0 # SKIP %s: %s\n", backend->name, jb_reason());
-    return false;
+    return dev;
 }
 
 int main(int argc, char **argv)
@@ -286,6 +310,7 @@ int main(int argc, char **argv)
     struct run run = {.is_bench = false};
     for (int i = 1; i < argc; i++) {
         name = strcmp(argv[i], "--backend") == 0 && i + 1 < argc ? argv[++i] : name;
+        run.only = strcmp(argv[i], "--only") == 0 && i + 1 < argc ? argv[++i] : run.only;
         run.is_bench = run.is_bench || strcmp(argv[i], "--bench") == 0;
     }
     run.backend = name != NULL ? jb_registry_find(name) : NULL;
@@ -298,7 +323,8 @@ int main(int argc, char **argv)
         printf("1..0 # SKIP %s computes nothing\n", name);
         return 0;
     }
-    if (!can_open(run.backend)) {
+    struct jb_device *kept = keep_open(run.backend);
+    if (kept == NULL) {
         return 0;
     }
     jb_rng_seed(&run.rng, 1, 1);
@@ -306,6 +332,7 @@ int main(int argc, char **argv)
         printf("backend,case,depth,rows,step_ns\n");
     }
     cases_visit(visit, &run);
+    device_end(run.backend, kept);
     if (!run.is_bench) {
         printf("1..%u\n", run.n_cases);
     }

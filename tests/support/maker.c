@@ -187,15 +187,28 @@ uint32_t maker_n_mapped(const struct maker *m)
     return n;
 }
 
-/* "key=value key=value". @return how many */
-static uint32_t read_settings(char *text, struct jb_setting *ret_settings, uint32_t capacity)
+static bool has_option(const struct jb_backend *backend, const char *key)
+{
+    for (const struct jb_option *o = backend->options; o != NULL && o->key != NULL; o++) {
+        if (strcmp(o->key, key) == 0) {
+            return true;
+        }
+    }
+    return (backend->caps & JB_CAP_DEVICE_KEYS) != 0;
+}
+
+/* "key=value key=value"; a backend gets those that it knows. @return how many */
+static uint32_t read_settings(const struct jb_backend *backend, char *text,
+                              struct jb_setting *ret_settings, uint32_t capacity)
 {
     uint32_t n = 0;
     for (char *word = strtok(text, " "); word != NULL && n < capacity; word = strtok(NULL, " ")) {
         char *equals = strchr(word, '=');
         check(equals != NULL, "JB_SETTINGS");
         *equals = '\0';
-        ret_settings[n++] = (struct jb_setting){word, equals + 1};
+        if (has_option(backend, word)) {
+            ret_settings[n++] = (struct jb_setting){word, equals + 1};
+        }
     }
     return n;
 }
@@ -209,7 +222,7 @@ enum jb_status device_open(const struct jb_backend *backend, struct jb_device **
     (void)snprintf(text, sizeof text, "%s", wanted != NULL ? wanted : "");
     const struct jb_open_args args = {
         .settings = settings,
-        .n_settings = read_settings(text, settings, 8),
+        .n_settings = read_settings(backend, text, settings, 8),
         .n_threads = threads != NULL ? (uint32_t)strtoul(threads, NULL, 10) : 2};
     struct jb_device *dev = calloc(1, backend->device_size);
     check(dev != NULL, "calloc");

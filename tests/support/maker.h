@@ -61,9 +61,10 @@ struct maker_shape {
     enum jb_op_kind activation; /* SILU_MUL: gated; GELU or RELU: plain                         */
     bool has_layernorm;         /* with bias; else RMSNORM                                      */
     bool has_qkv_bias, has_all_bias, has_qk_norm, has_tied_head;
+    bool has_half_kv; /* conformance: the KV cache in F16 whatever the weights' format */
 };
 extern const struct maker_shape
-    maker_shapes[]; /* ends with a NULL name: llama qwen2 qwen3 gpt2 opt */
+    maker_shapes[]; /* ends with a NULL name: llama qwen2 qwen3 gpt2 opt ... */
 const struct maker_shape *maker_shape(const char *name);
 
 /* The model as bench/workload would plan it, finished; embedding and matmuls in dtype. */
