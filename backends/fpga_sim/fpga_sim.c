@@ -266,12 +266,19 @@ static enum jb_status fpga_account(struct jb_device *dev, struct jb_account *ret
 }
 
 /* Least time of an op: its bytes at the memory's peak, its MACs on every multiplier. */
+/* Least time of an op. Weights that fit its banks may have come while the op before ran. */
 static double bound(const struct jb_device *dev, const struct jb_fpga_played *played)
 {
     const struct jb_fpga_board *board = &dev->board;
+    const struct jb_engine *engine = &board->engine;
     const double n_macs = (double)board->n_cores * board->engine.rows * board->engine.lanes *
                           board->tokens_at_once * board->clock_hz;
-    const double memory = (played->read_bytes + played->write_bytes) / board->memory.peak;
+    const double bank_bytes =
+        (double)board->n_cores * engine->depth * engine->rows * engine->lanes * 2;
+    const double ahead_bytes =
+        fmin(bank_bytes, played->ahead / board->clock_hz * board->memory.peak);
+    const double memory =
+        fmax(0, played->read_bytes + played->write_bytes - ahead_bytes) / board->memory.peak;
     return fmax((double)played->macs * board->density / n_macs, board->is_ideal ? 0 : memory);
 }
 

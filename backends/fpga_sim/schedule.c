@@ -166,7 +166,7 @@ void jb_fpga_schedule_op(struct jb_fpga_schedule *schedule, const struct jb_op *
 {
     struct jb_fpga_schedule *s = schedule;
     struct jb_cost cost;
-    struct jb_fpga_played played = {.start = s->now};
+    struct jb_fpga_played played = {.start = s->now, .ahead = fmax(0, s->now - s->engine_free)};
     jb_op_cost(s->plan, op, step, &cost);
     played.macs = cost.macs;
     const double latency = s->board->op_latency_s * s->board->clock_hz;

@@ -35,6 +35,7 @@ struct jb_fpga_played {
     double part[JB_FPGA_N_PARTS];      /* sums to end - start */
     uint64_t macs, padded_macs;
     double read_bytes, write_bytes, sram_bits, vector_values;
+    double ahead; /* cycles before start in which the banks could already fill */
 };
 
 struct jb_fpga_schedule {

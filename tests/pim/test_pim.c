@@ -174,7 +174,7 @@ static struct pim_machine read_machine(const char *device, const char *key, cons
     const struct jb_open_args args = {
         .device = device, .settings = &setting, .n_settings = key != NULL ? 1 : 0};
     struct jb_device_file *file = NULL;
-    struct pim_machine machine;
+    struct pim_machine machine = {0};
     if (jb_sim_open_file("pim_sim", "pim", device, pim_schema, pim_options, &args, &file) !=
             JB_OK ||
         pim_machine_read(file, &args, &machine) != JB_OK) {
