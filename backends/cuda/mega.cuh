@@ -713,6 +713,7 @@ __device__ inline bool join_segments(const jb_mega &p, const jb_mega_phase &phas
         return false;
     }
     __threadfence();
+    __syncwarp();
     if (lane == 0) {
         *arrived = 0;
     }
@@ -766,7 +767,8 @@ __device__ inline void finish_unit(const jb_mega &p, const jb_mega_phase &phase,
     }
 }
 
-/* Every JB_MEGA_FINISHERS-th of the block's units; after a phase it tells the other blocks. */
+/* Every JB_MEGA_FINISHERS-th of the block's units. Other blocks are told by grid_barrier(): a finisher
+ * that has no unit in a phase is not held by it and is ahead of the block. */
 template <int WARPS, int NT>
 __device__ inline void finish(const jb_mega &p, mega_shared<WARPS> &shared, const float *part,
                               uint32_t mine)
@@ -782,7 +784,7 @@ __device__ inline void finish(const jb_mega &p, mega_shared<WARPS> &shared, cons
         __syncwarp();
         const jb_mega_phase &phase = *(const jb_mega_phase *)words;
         if (phase.kind == JB_MEGA_ATTENTION) {
-            continue; /* the computing warps store and tell */
+            continue; /* the computing warps store */
         }
         const mega_share s = share_of(phase);
         for (uint32_t unit = s.first; unit < phase.n_units; unit += s.stride, n++) {
@@ -795,11 +797,6 @@ __device__ inline void finish(const jb_mega &p, mega_shared<WARPS> &shared, cons
             if (lane == 0) {
                 barrier_arrive(&shared.part_empty[mine]);
             }
-        }
-        __syncwarp();
-        if (lane == 0 && at + 1 < p.n_phases) {
-            __threadfence();
-            atomicAdd(p.barrier, 1U);
         }
     }
 }
@@ -1061,20 +1058,25 @@ __device__ inline void make_turns(const jb_mega &p, float2 *turns)
     }
 }
 
-/* Waits for all blocks. Finishers have told of products; of attention, thread 0 does for both. */
-template <int WARPS>
-__device__ inline void grid_barrier(const jb_mega &p, uint32_t phase, bool is_attention)
+/* Tells the other blocks that this one's outputs are stored, and waits for theirs. One arrival a
+ * block, after it passed the barrier before: the count then says where all blocks are. */
+template <int WARPS, int NT>
+__device__ inline void grid_barrier(const jb_mega &p, const mega_consumer<WARPS, NT> &m,
+                                    bool is_attention)
 {
     if (is_attention) {
         group_sync<WARPS>();
     }
     if (threadIdx.x == 0) {
-        if (is_attention) {
-            __threadfence();
-            atomicAdd(p.barrier, JB_MEGA_FINISHERS);
+        for (uint32_t i = 0; i < JB_MEGA_FINISHERS; i++) {
+            const uint32_t n_given = (m.n_left + JB_MEGA_FINISHERS - 1 - i) / JB_MEGA_FINISHERS;
+            if (n_given > 0) {
+                barrier_wait(&m.part_empty[i], (n_given - 1) & 1, p.fault, WAIT_EMPTY, m.phase);
+            }
         }
-        wait_for_count(p.barrier, (phase + 1) * gridDim.x * JB_MEGA_FINISHERS, p.fault, WAIT_GRID,
-                       phase);
+        __threadfence();
+        atomicAdd(p.barrier, 1U);
+        wait_for_count(p.barrier, (m.phase + 1) * gridDim.x, p.fault, WAIT_GRID, m.phase);
         __threadfence();
     }
 }
@@ -1126,7 +1128,7 @@ __device__ inline void compute(const jb_mega &p, mega_consumer<WARPS, NT> &m, ui
         }
         mark(p, m.phase, 2);
         if (m.phase + 1 < p.n_phases) {
-            grid_barrier<WARPS>(p, m.phase, phase.kind == JB_MEGA_ATTENTION);
+            grid_barrier(p, m, phase.kind == JB_MEGA_ATTENTION);
         }
         mark(p, m.phase, 3);
     }

@@ -74,7 +74,7 @@ struct jb_mega {
     float *parts;      /* (n, n_heads, n_splits, JB_MEGA_PART_HEAD + head_dim) */
     float *partial;    /* (units, n_segments, 16 n): sums of segments         */
     uint32_t *arrived; /* (units, 8): zero before and after                  */
-    uint32_t *barrier; /* (2,): arrivals of finishers, blocks done; zero before and after */
+    uint32_t *barrier; /* (2,): arrivals, blocks done; zero before and after */
     uint32_t *fault;   /* (4,) host memory: what a stuck block waited for    */
     uint64_t *trace;   /* (n_phases, blocks, 4) nanoseconds, or NULL         */
     uint64_t head_stride;
