@@ -202,7 +202,8 @@ static void run_group_op(const struct part *part, const struct jb_op *op)
             exec->kernels->rmsnorm(dst, slot_row(exec, op->src0, row) + at,
                                    exec->weights[op->weight], group, op->eps);
         }
-        if (part->node->makes != 0) {
+        /* In an attention node it is the attention whose result is taken on. */
+        if (part->node->makes != 0 && part->node->kind == JB_CPU_NODE_GROUPS) {
             make_inputs(part, op->dst, row, 0, width);
         }
     }

@@ -375,13 +375,14 @@ static ALWAYS_INLINE void quad_block(const float *x, uint32_t width, uint32_t la
     const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
     /* Below 2^-119 the factor would be infinite; such a block is worth nothing and becomes zero. */
     const float factor = largest > 0x1p-119f && !is_lost ? 127.0f / largest : 0.0f;
-    const __m512 scaled[2] = {_mm512_mul_ps(a, _mm512_set1_ps(factor)),
-                              _mm512_mul_ps(b, _mm512_set1_ps(factor))};
+    const __mmask16 kept = is_lost ? 0 : UINT16_MAX;
+    const __m512 scaled[2] = {_mm512_maskz_mul_ps(kept, a, _mm512_set1_ps(factor)),
+                              _mm512_maskz_mul_ps(kept, b, _mm512_set1_ps(factor))};
     const float d = is_lost ? NAN : largest / (terms == 2 ? 127.0f * 256.0f : 127.0f);
     int32_t sums[2];
     UNROLL for (uint32_t i = 0; i < 2; i++)
     {
-        const __m512i q = is_lost ? _mm512_setzero_si512() : _mm512_cvtps_epi32(scaled[i]);
+        const __m512i q = _mm512_cvtps_epi32(scaled[i]);
         __m512i whole = q;
         _mm_storeu_si128((__m128i *)(void *)(block + lane * 32 + 16 * i), _mm512_cvtsepi32_epi8(q));
         if (terms == 2) {

@@ -490,11 +490,12 @@ static enum jb_status take_host_memory(struct jb_device *dev)
 
 static enum jb_status take_mega(struct jb_device *dev)
 {
-    if (dev->engine == JB_CUDA_ENGINE_GRAPH || dev->engine == JB_CUDA_ENGINE_STREAM) {
+    /* "auto" leaves it until its last mend has passed conformance on a card. */
+    if (dev->engine != JB_CUDA_ENGINE_MEGA) {
         return JB_OK;
     }
     const enum jb_status status = jb_cuda_mega_prepare(dev);
-    if (status == JB_OK && dev->engine == JB_CUDA_ENGINE_MEGA && dev->mega.misfit != NULL) {
+    if (status == JB_OK && dev->mega.misfit != NULL) {
         return jb_fail(JB_E_NOTSUP, "cuda: %s does not fit the one-launch step: %s",
                        dev->load.plan->model, dev->mega.misfit);
     }
@@ -554,7 +555,7 @@ static enum jb_status cuda_reset(struct jb_device *dev)
 
 static const struct jb_option options[] = {
     {"engine", "", "auto",
-     "decode as one launch (mega), a recorded graph (graph), single launches (stream), or auto"},
+     "decode as a recorded graph (graph, auto), one launch (mega), or single launches (stream)"},
     {"activations", "", "auto",
      "inputs of products with f16 and bf16 weights: f32, native (rounded to the weight's type), or "
      "auto: f32 up to 16 rows (bf16 in one launch: one row), native above"},

@@ -19,7 +19,7 @@ enum jb_status jb_opencl_api_open(struct jb_opencl_api *ret_api)
 {
     static const char *const names[] = {"libOpenCL.so.1", "OpenCL.dll",
                                         "/System/Library/Frameworks/OpenCL.framework/OpenCL", NULL};
-    struct jb_opencl_api api;
+    struct jb_opencl_api api = {0};
     const char *missing = NULL;
     void *library = jb_dl_open(names);
     if (library == NULL) {
