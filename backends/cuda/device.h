@@ -20,7 +20,7 @@
 
 /* How a decode step runs. */
 enum jb_cuda_engine {
-    JB_CUDA_ENGINE_AUTO,   /* one launch where the model fits it, else a graph */
+    JB_CUDA_ENGINE_AUTO,   /* a graph                                         */
     JB_CUDA_ENGINE_MEGA,   /* one launch, or load() refuses                    */
     JB_CUDA_ENGINE_GRAPH,  /* a launch an op or two, recorded once             */
     JB_CUDA_ENGINE_STREAM, /* the same, not recorded                           */

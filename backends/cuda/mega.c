@@ -434,10 +434,7 @@ enum jb_status jb_cuda_mega_prepare(struct jb_device *dev)
 
 bool jb_cuda_mega_takes(const struct jb_device *dev, uint32_t n)
 {
-    /* Of more rows than one, a recorded graph has been the faster on an H100. */
-    const bool is_wanted =
-        dev->engine == JB_CUDA_ENGINE_MEGA || (dev->engine == JB_CUDA_ENGINE_AUTO && n == 1);
-    return is_wanted && dev->mega.misfit == NULL && n <= JB_CUDA_MEGA_MAX_ROWS &&
+    return dev->engine == JB_CUDA_ENGINE_MEGA && n <= JB_CUDA_MEGA_MAX_ROWS &&
            columns_for(dev, n) <= 16 && dev->mega.params[n].n_slots >= 3;
 }
 
