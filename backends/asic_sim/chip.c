@@ -7,56 +7,47 @@
 
 #include "backends/simcore/sim_rate.h"
 
-#define NUMBER(name, least, most, required, text)                                                  \
-    {                                                                                              \
-        .key = (name), .dimension = JB_DIM_NONE, .min = (least), .max = (most),                    \
-        .is_required = (required), .help = (text)                                                  \
-    }
-#define WORD(name, words, required, text)                                                          \
-    {                                                                                              \
-        .key = (name), .dimension = JB_DIM_TEXT, .choices = (words), .is_required = (required),    \
-        .help = (text)                                                                             \
-    }
-#define VALUE(name, kind, most, required, text)                                                    \
-    {                                                                                              \
-        .key = (name), .dimension = (kind), .min = 0, .max = (most), .is_required = (required),    \
-        .help = (text)                                                                             \
-    }
-
 static const struct jb_device_key schema[] = {
     JB_DEVICE_COMMON_KEYS,
-    VALUE("clock", JB_DIM_FREQUENCY, 1e11, true, "Clock of arrays and vector unit."),
-    NUMBER("arrays", 1, 65536, true, "Arrays of one chip."),
-    NUMBER("array_rows", 1, 4096, true, "Rows of multipliers of an array."),
-    NUMBER("array_cols", 1, 4096, true, "Columns of multipliers of an array."),
-    NUMBER("array_load_rows", 1, 4096, false, "Rows of weights that enter an array in a cycle; 1."),
-    WORD("dataflow", "ws os", true, "Weight-stationary or output-stationary."),
-    WORD("preload", "on off", true, "Second registers: the next fold enters during this one."),
-    WORD("operand", "f32 f16 bf16 fp8 int8", true, "What enters a multiplier."),
-    WORD("sum", "f32 f16 bf16 int32", true, "What sums are kept in; int32 for int8."),
-    VALUE("weight_buffer", JB_DIM_BYTES, 1e12, true, "On-chip room for weights and KV on the way."),
-    VALUE("act_buffer", JB_DIM_BYTES, 1e12, true, "On-chip room for activations."),
-    NUMBER("vector_lanes", 1, 1e9, true, "Float operations of the vector unit in a cycle."),
-    VALUE("vector_startup", JB_DIM_CYCLES, 1e6, false, "Cycles before a vector op's first result."),
-    VALUE("op_latency", JB_DIM_TIME, 1, false, "From the end of one op to the start of the next."),
-    WORD("memory_standard", NULL, true,
-         "Device file of kind dram, or sram: weights live on the chips."),
-    NUMBER("memory_stacks", 1, 1024, false, "Memory devices of one chip; 1."),
-    VALUE("memory_rate", JB_DIM_FREQUENCY, 1e11, false,
-          "Command clock of the memory, where it differs from its file's."),
-    VALUE("memory_energy", JB_DIM_ENERGY_PER_BIT, 1e-9, false,
-          "Of a bit to or from memory; without it, from the memory's currents."),
-    NUMBER("chips", 1, 100000, false, "Chips; without it as many as hold the model."),
-    NUMBER("chips_a_stage", 1, 4096, false, "Chips that share each layer; all of `chips`."),
-    VALUE("link_bytes_per_s", JB_DIM_BYTE_RATE, 1e15, false, "A chip's link, one way."),
-    VALUE("link_latency", JB_DIM_TIME, 1, false, "Of a message between neighbours."),
-    VALUE("mac_energy", JB_DIM_ENERGY, 1e-6, false, "Of a multiply-add of the operand format."),
-    VALUE("vector_energy", JB_DIM_ENERGY, 1e-6, false, "Of a vector operation."),
-    VALUE("sram_energy", JB_DIM_ENERGY_PER_BIT, 1e-6, false, "Of reading or writing on-chip SRAM."),
-    VALUE("link_energy", JB_DIM_ENERGY_PER_BIT, 1e-6, false, "Of sending between chips."),
-    VALUE("static_w", JB_DIM_POWER, 1e6, false, "Leakage and clocks of one chip."),
-    VALUE("mac_area", JB_DIM_AREA, 1, false, "Of a multiply-add unit with its registers."),
-    VALUE("sram_bit_area", JB_DIM_AREA, 1, false, "Of a bit of SRAM, periphery in."),
+    JB_KEY_VALUE("clock", JB_DIM_FREQUENCY, 1e11, true, "Clock of arrays and vector unit."),
+    JB_KEY_NUMBER("arrays", 1, 65536, true, "Arrays of one chip."),
+    JB_KEY_NUMBER("array_rows", 1, 4096, true, "Rows of multipliers of an array."),
+    JB_KEY_NUMBER("array_cols", 1, 4096, true, "Columns of multipliers of an array."),
+    JB_KEY_NUMBER("array_load_rows", 1, 4096, false,
+                  "Rows of weights that enter an array in a cycle; 1."),
+    JB_KEY_WORD("dataflow", "ws os", true, "Weight-stationary or output-stationary."),
+    JB_KEY_WORD("preload", "on off", true,
+                "Second registers: the next fold enters during this one."),
+    JB_KEY_WORD("operand", "f32 f16 bf16 fp8 int8", true, "What enters a multiplier."),
+    JB_KEY_WORD("sum", "f32 f16 bf16 int32", true, "What sums are kept in; int32 for int8."),
+    JB_KEY_VALUE("weight_buffer", JB_DIM_BYTES, 1e12, true,
+                 "On-chip room for weights and KV on the way."),
+    JB_KEY_VALUE("act_buffer", JB_DIM_BYTES, 1e12, true, "On-chip room for activations."),
+    JB_KEY_NUMBER("vector_lanes", 1, 1e9, true, "Float operations of the vector unit in a cycle."),
+    JB_KEY_VALUE("vector_startup", JB_DIM_CYCLES, 1e6, false,
+                 "Cycles before a vector op's first result."),
+    JB_KEY_VALUE("op_latency", JB_DIM_TIME, 1, false,
+                 "From the end of one op to the start of the next."),
+    JB_KEY_WORD("memory_standard", NULL, true,
+                "Device file of kind dram, or sram: weights live on the chips."),
+    JB_KEY_NUMBER("memory_stacks", 1, 1024, false, "Memory devices of one chip; 1."),
+    JB_KEY_VALUE("memory_rate", JB_DIM_FREQUENCY, 1e11, false,
+                 "Command clock of the memory, where it differs from its file's."),
+    JB_KEY_VALUE("memory_energy", JB_DIM_ENERGY_PER_BIT, 1e-9, false,
+                 "Of a bit to or from memory; without it, from the memory's currents."),
+    JB_KEY_NUMBER("chips", 1, 100000, false, "Chips; without it as many as hold the model."),
+    JB_KEY_NUMBER("chips_a_stage", 1, 4096, false, "Chips that share each layer; all of `chips`."),
+    JB_KEY_VALUE("link_bytes_per_s", JB_DIM_BYTE_RATE, 1e15, false, "A chip's link, one way."),
+    JB_KEY_VALUE("link_latency", JB_DIM_TIME, 1, false, "Of a message between neighbours."),
+    JB_KEY_VALUE("mac_energy", JB_DIM_ENERGY, 1e-6, false,
+                 "Of a multiply-add of the operand format."),
+    JB_KEY_VALUE("vector_energy", JB_DIM_ENERGY, 1e-6, false, "Of a vector operation."),
+    JB_KEY_VALUE("sram_energy", JB_DIM_ENERGY_PER_BIT, 1e-6, false,
+                 "Of reading or writing on-chip SRAM."),
+    JB_KEY_VALUE("link_energy", JB_DIM_ENERGY_PER_BIT, 1e-6, false, "Of sending between chips."),
+    JB_KEY_VALUE("static_w", JB_DIM_POWER, 1e6, false, "Leakage and clocks of one chip."),
+    JB_KEY_VALUE("mac_area", JB_DIM_AREA, 1, false, "Of a multiply-add unit with its registers."),
+    JB_KEY_VALUE("sram_bit_area", JB_DIM_AREA, 1, false, "Of a bit of SRAM, periphery in."),
     {.key = NULL}};
 
 const struct jb_option jb_asic_options[] = {

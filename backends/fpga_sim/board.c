@@ -7,65 +7,57 @@
 
 #include "platforms/devices/device_file.h"
 
-#define NUMBER(name, least, most, required, text)                                                  \
-    {                                                                                              \
-        .key = (name), .dimension = JB_DIM_NONE, .min = (least), .max = (most),                    \
-        .is_required = (required), .help = (text)                                                  \
-    }
-#define WORD(name, words, required, text)                                                          \
-    {                                                                                              \
-        .key = (name), .dimension = JB_DIM_TEXT, .choices = (words), .is_required = (required),    \
-        .help = (text)                                                                             \
-    }
-#define VALUE(name, kind, most, required, text)                                                    \
-    {                                                                                              \
-        .key = (name), .dimension = (kind), .min = 0, .max = (most), .is_required = (required),    \
-        .help = (text)                                                                             \
-    }
-
 static const struct jb_device_key schema[] = {
     JB_DEVICE_COMMON_KEYS,
-    NUMBER("dsp", 1, 1e6, true, "DSP slices of the part."),
-    NUMBER("lut", 1, 1e8, true, "Look-up tables of the part."),
-    NUMBER("ff", 1, 1e8, true, "Flip-flops of the part."),
-    NUMBER("bram36", 1, 1e6, true, "Blocks of 36 kbit."),
-    NUMBER("uram", 0, 1e6, true, "Blocks of 288 kbit."),
-    NUMBER("usable_share", 0.05, 1, false, "Share of LUT and DSP that routing leaves usable; 1."),
-    NUMBER("shell_lut", 0, 1e8, false, "LUT that the shell and memory controllers take."),
-    VALUE("clock", JB_DIM_FREQUENCY, 2e9, true, "Clock of the design."),
-    NUMBER("cores", 1, 1024, true, "Engines side by side; they share outputs and heads."),
-    NUMBER("lanes", 1, 4096, true, "Products of an output in a cycle; a power of two."),
-    NUMBER("rows", 1, 4096, true, "Outputs at once."),
-    NUMBER("tokens_at_once", 1, 256, false, "Activation rows that share a weight in a cycle; 1."),
-    NUMBER("interval", 1, 15, false, "Initiation interval of a beat; 1."),
-    NUMBER("depth", 1, 65536, true, "Beats of a weight bank."),
-    NUMBER("act_depth", 1, 1048576, true, "Beats of activations on the chip."),
-    NUMBER("weight_width", 4, 8, true, "Bits of a weight at the multiplier: 8 or 4."),
-    NUMBER("macs_a_dsp", 1, 8, true, "Products packed in a DSP slice."),
-    NUMBER("stored_bits", 0.5, 64, false,
-           "Bits of a weight in memory, scales and masks in; without it, the model's format."),
-    NUMBER("density", 0.01, 1, false, "Share of weights that are not skipped (N:M); 1."),
-    WORD("operand", "f32 f16 bf16 int8", true, "Activations at the multiplier."),
-    WORD("weight_operand", "f32 f16 bf16 int8 int4 ternary", true, "Weights at the multiplier."),
-    WORD("kv_operand", "f32 f16 bf16 int8", true, "Keys and values at the multiplier."),
-    NUMBER("vector_lanes", 1, 65536, true, "Values that a core's vector unit takes in a cycle."),
-    VALUE("vector_startup", JB_DIM_CYCLES, 1e6, false, "Cycles before its first result."),
-    VALUE("op_latency", JB_DIM_TIME, 1, false, "Instruction overhead of an op."),
-    WORD("schedule", "temporal spatial", true,
-         "One engine, op after op; or vector ops in the stream between matmuls."),
-    WORD("memory_standard", NULL, true, "Device file of kind dram."),
-    NUMBER("memory_stacks", 1, 1024, true, "Memory devices."),
-    VALUE("memory_rate", JB_DIM_FREQUENCY, 1e11, false,
-          "Command clock of the memory, where it differs from its file's."),
-    VALUE("port_bytes", JB_DIM_BYTES, 1e6, true, "Bytes a cycle of all memory ports together."),
-    NUMBER("weight_efficiency", 0.01, 1, true, "Share of the memory's rate that weights reach."),
-    NUMBER("kv_efficiency", 0.01, 1, true, "The same, keys and values."),
-    VALUE("memory_energy", JB_DIM_ENERGY_PER_BIT, 1e-9, false,
-          "Of a bit to or from memory; without it, from the memory's currents."),
-    VALUE("mac_energy", JB_DIM_ENERGY, 1e-6, true, "Of a multiply-add, routing in."),
-    VALUE("vector_energy", JB_DIM_ENERGY, 1e-6, true, "Of a value through the vector unit."),
-    VALUE("sram_energy", JB_DIM_ENERGY_PER_BIT, 1e-6, true, "Of a bit of block RAM or URAM."),
-    VALUE("static_w", JB_DIM_POWER, 1e4, true, "Leakage, shell and clock trees."),
+    JB_KEY_NUMBER("dsp", 1, 1e6, true, "DSP slices of the part."),
+    JB_KEY_NUMBER("lut", 1, 1e8, true, "Look-up tables of the part."),
+    JB_KEY_NUMBER("ff", 1, 1e8, true, "Flip-flops of the part."),
+    JB_KEY_NUMBER("bram36", 1, 1e6, true, "Blocks of 36 kbit."),
+    JB_KEY_NUMBER("uram", 0, 1e6, true, "Blocks of 288 kbit."),
+    JB_KEY_NUMBER("usable_share", 0.05, 1, false,
+                  "Share of LUT and DSP that routing leaves usable; 1."),
+    JB_KEY_NUMBER("shell_lut", 0, 1e8, false, "LUT that the shell and memory controllers take."),
+    JB_KEY_VALUE("clock", JB_DIM_FREQUENCY, 2e9, true, "Clock of the design."),
+    JB_KEY_NUMBER("cores", 1, 1024, true, "Engines side by side; they share outputs and heads."),
+    JB_KEY_NUMBER("lanes", 1, 4096, true, "Products of an output in a cycle; a power of two."),
+    JB_KEY_NUMBER("rows", 1, 4096, true, "Outputs at once."),
+    JB_KEY_NUMBER("tokens_at_once", 1, 256, false,
+                  "Activation rows that share a weight in a cycle; 1."),
+    JB_KEY_NUMBER("interval", 1, 15, false, "Initiation interval of a beat; 1."),
+    JB_KEY_NUMBER("depth", 1, 65536, true, "Beats of a weight bank."),
+    JB_KEY_NUMBER("act_depth", 1, 1048576, true, "Beats of activations on the chip."),
+    JB_KEY_NUMBER("weight_width", 4, 8, true, "Bits of a weight at the multiplier: 8 or 4."),
+    JB_KEY_NUMBER("macs_a_dsp", 1, 8, true, "Products packed in a DSP slice."),
+    JB_KEY_NUMBER(
+        "stored_bits", 0.5, 64, false,
+        "Bits of a weight in memory, scales and masks in; without it, the model's format."),
+    JB_KEY_NUMBER("density", 0.01, 1, false, "Share of weights that are not skipped (N:M); 1."),
+    JB_KEY_WORD("operand", "f32 f16 bf16 int8", true, "Activations at the multiplier."),
+    JB_KEY_WORD("weight_operand", "f32 f16 bf16 int8 int4 ternary", true,
+                "Weights at the multiplier."),
+    JB_KEY_WORD("kv_operand", "f32 f16 bf16 int8", true, "Keys and values at the multiplier."),
+    JB_KEY_NUMBER("vector_lanes", 1, 65536, true,
+                  "Values that a core's vector unit takes in a cycle."),
+    JB_KEY_VALUE("vector_startup", JB_DIM_CYCLES, 1e6, false, "Cycles before its first result."),
+    JB_KEY_VALUE("op_latency", JB_DIM_TIME, 1, false, "Instruction overhead of an op."),
+    JB_KEY_WORD("schedule", "temporal spatial", true,
+                "One engine, op after op; or vector ops in the stream between matmuls."),
+    JB_KEY_WORD("memory_standard", NULL, true, "Device file of kind dram."),
+    JB_KEY_NUMBER("memory_stacks", 1, 1024, true, "Memory devices."),
+    JB_KEY_VALUE("memory_rate", JB_DIM_FREQUENCY, 1e11, false,
+                 "Command clock of the memory, where it differs from its file's."),
+    JB_KEY_VALUE("port_bytes", JB_DIM_BYTES, 1e6, true,
+                 "Bytes a cycle of all memory ports together."),
+    JB_KEY_NUMBER("weight_efficiency", 0.01, 1, true,
+                  "Share of the memory's rate that weights reach."),
+    JB_KEY_NUMBER("kv_efficiency", 0.01, 1, true, "The same, keys and values."),
+    JB_KEY_VALUE("memory_energy", JB_DIM_ENERGY_PER_BIT, 1e-9, false,
+                 "Of a bit to or from memory; without it, from the memory's currents."),
+    JB_KEY_VALUE("mac_energy", JB_DIM_ENERGY, 1e-6, true, "Of a multiply-add, routing in."),
+    JB_KEY_VALUE("vector_energy", JB_DIM_ENERGY, 1e-6, true, "Of a value through the vector unit."),
+    JB_KEY_VALUE("sram_energy", JB_DIM_ENERGY_PER_BIT, 1e-6, true,
+                 "Of a bit of block RAM or URAM."),
+    JB_KEY_VALUE("static_w", JB_DIM_POWER, 1e4, true, "Leakage, shell and clock trees."),
     {.key = NULL}};
 
 const struct jb_option jb_fpga_options[] = {

@@ -271,7 +271,7 @@ static double bound(const struct jb_device *dev, const struct jb_fpga_played *pl
 {
     const struct jb_fpga_board *board = &dev->board;
     const struct jb_engine *engine = &board->engine;
-    const double n_macs = (double)board->n_cores * board->engine.rows * board->engine.lanes *
+    const double n_macs = (double)board->n_cores * engine->rows * engine->lanes *
                           board->tokens_at_once * board->clock_hz;
     const double bank_bytes =
         (double)board->n_cores * engine->depth * engine->rows * engine->lanes * 2;

@@ -10,26 +10,12 @@
 /* Macros that write initialisers: their arguments cannot be put in parentheses.
  * NOLINTBEGIN(bugprone-macro-parentheses) */
 #define NUMBERS "f32 f16 bf16 int8"
-#define TEXT_KEY(name, words, text)                                                                \
-    {                                                                                              \
-        .key = name, .dimension = JB_DIM_TEXT, .is_required = true, .choices = words, .help = text \
-    }
-#define COUNT_KEY(name, least, most, required, text)                                               \
-    {                                                                                              \
-        .key = name, .dimension = JB_DIM_NONE, .min = least, .max = most, .is_required = required, \
-        .help = text                                                                               \
-    }
-#define VALUE_KEY(name, dim, most, required, text)                                                 \
-    {                                                                                              \
-        .key = name, .dimension = dim, .min = 0, .max = most, .is_required = required,             \
-        .help = text                                                                               \
-    }
 #define HOST_KEYS(name, what)                                                                      \
-    COUNT_KEY("host_" name "_passes", 0, 100, false,                                               \
-              "Times that the values of " what " cross the feed, 2 bytes each."),                  \
-        VALUE_KEY("host_" name "_fixed", JB_DIM_TIME, 1, false, "Time of one " what "."),          \
-        VALUE_KEY("host_" name "_rate", JB_DIM_OP_RATE, 1e18, true,                                \
-                  "Values a second of " what ".")
+    JB_KEY_NUMBER("host_" name "_passes", 0, 100, false,                                           \
+                  "Times that the values of " what " cross the feed, 2 bytes each."),              \
+        JB_KEY_VALUE("host_" name "_fixed", JB_DIM_TIME, 1, false, "Time of one " what "."),       \
+        JB_KEY_VALUE("host_" name "_rate", JB_DIM_OP_RATE, 1e18, true,                             \
+                     "Values a second of " what ".")
 
 /* NOLINTEND(bugprone-macro-parentheses) */
 
@@ -37,65 +23,71 @@ const struct jb_device_key pim_schema[] = {
     JB_DEVICE_COMMON_KEYS,
     JB_MEM_GEOMETRY_KEYS,
     JB_MEM_TIMING_KEYS,
-    TEXT_KEY("flow", "global_buffer register_file dpu", "How units are driven; see FLOW.md."),
-    TEXT_KEY("storage", NUMBERS, "Number format of weights and KV in the memory."),
-    TEXT_KEY("accepts", NULL, "Weight formats, joined by '+', that are held in `storage`."),
-    TEXT_KEY("compute", NUMBERS, "Number format that units multiply."),
-    TEXT_KEY("accumulator", "f32 f16 bf16", "Number format of sums while a unit adds."),
-    TEXT_KEY("readout", "f32 f16 bf16", "Number format that sums are read out in."),
-    TEXT_KEY("attention", "pim host", "Where queries meet the KV cache."),
-    TEXT_KEY("prefill", "pim host", "Where more than one token of a sequence is computed."),
-    COUNT_KEY("pools", 1, 4096, true, "Groups of `channels`, joined by links."),
-    COUNT_KEY("parts", 1, 65536, true, "Stacks, cards or modules, all together."),
-    COUNT_KEY("units", 1, 4096, true, "Processing units of a channel."),
-    COUNT_KEY("lanes", 1, 256, true, "Values that a unit multiplies at a time."),
-    COUNT_KEY("accumulators", 1, 4096, false, "global_buffer: sums that a unit holds."),
-    COUNT_KEY("grf", 1, 256, false, "register_file: registers of each of GRF_A and GRF_B."),
+    JB_KEY_WORD("flow", "global_buffer register_file dpu", true,
+                "How units are driven; see FLOW.md."),
+    JB_KEY_WORD("storage", NUMBERS, true, "Number format of weights and KV in the memory."),
+    JB_KEY_WORD("accepts", NULL, true,
+                "Weight formats, joined by '+', that are held in `storage`."),
+    JB_KEY_WORD("compute", NUMBERS, true, "Number format that units multiply."),
+    JB_KEY_WORD("accumulator", "f32 f16 bf16", true, "Number format of sums while a unit adds."),
+    JB_KEY_WORD("readout", "f32 f16 bf16", true, "Number format that sums are read out in."),
+    JB_KEY_WORD("attention", "pim host", true, "Where queries meet the KV cache."),
+    JB_KEY_WORD("prefill", "pim host", true,
+                "Where more than one token of a sequence is computed."),
+    JB_KEY_NUMBER("pools", 1, 4096, true, "Groups of `channels`, joined by links."),
+    JB_KEY_NUMBER("parts", 1, 65536, true, "Stacks, cards or modules, all together."),
+    JB_KEY_NUMBER("units", 1, 4096, true, "Processing units of a channel."),
+    JB_KEY_NUMBER("lanes", 1, 256, true, "Values that a unit multiplies at a time."),
+    JB_KEY_NUMBER("accumulators", 1, 4096, false, "global_buffer: sums that a unit holds."),
+    JB_KEY_NUMBER("grf", 1, 256, false, "register_file: registers of each of GRF_A and GRF_B."),
     JB_MEM_KEY_T("t_mac", true, "MAC to MAC."),
     JB_MEM_KEY_T("t_mode", false, "Change of mode to any command."),
     JB_MEM_KEY_T("t_rcd_mac", false, "global_buffer: activate of all banks to MAC."),
     JB_MEM_KEY_T("t_reg_read", false, "global_buffer: register read to first data."),
     JB_MEM_KEY_T("t_reg_write", false, "global_buffer: register write to first data."),
     JB_MEM_KEY_T("t_reg_rtw", false, "global_buffer: register read to register write."),
-    VALUE_KEY("feed_bytes_per_s", JB_DIM_BYTE_RATE, 1e16, true,
-              "From host or device buffer to the channels of a pool and back."),
-    VALUE_KEY("link_bytes_per_s", JB_DIM_BYTE_RATE, 1e16, false, "From pool to pool, payload."),
-    VALUE_KEY("link_latency", JB_DIM_TIME, 1, false, "From pool to pool, each transfer."),
-    VALUE_KEY("sample_time", JB_DIM_TIME, 1, false, "Choosing a token at the host."),
+    JB_KEY_VALUE("feed_bytes_per_s", JB_DIM_BYTE_RATE, 1e16, true,
+                 "From host or device buffer to the channels of a pool and back."),
+    JB_KEY_VALUE("link_bytes_per_s", JB_DIM_BYTE_RATE, 1e16, false, "From pool to pool, payload."),
+    JB_KEY_VALUE("link_latency", JB_DIM_TIME, 1, false, "From pool to pool, each transfer."),
+    JB_KEY_VALUE("sample_time", JB_DIM_TIME, 1, false, "Choosing a token at the host."),
     HOST_KEYS("norm", "a norm"),
     HOST_KEYS("rope", "rotary embedding"),
     HOST_KEYS("softmax", "a softmax over all heads"),
     HOST_KEYS("act", "an activation function"),
     HOST_KEYS("add", "a residual sum or look-up"),
-    VALUE_KEY("host_reduce_rate", JB_DIM_OP_RATE, 1e18, false,
-              "Lanes and partial sums that the host adds a second."),
-    VALUE_KEY("host_op_per_s", JB_DIM_OP_RATE, 1e18, false,
-              "Host arithmetic where prefill or attention is the host's; multiply + add = 2."),
-    VALUE_KEY("energy_activate", JB_DIM_ENERGY, 1e-3, false, "Activate and precharge of a bank."),
-    VALUE_KEY("energy_bank_column", JB_DIM_ENERGY, 1e-3, false,
-              "A column of one bank, between cells and unit."),
-    VALUE_KEY("energy_mac_column", JB_DIM_ENERGY, 1e-3, false, "Arithmetic on one column."),
-    VALUE_KEY("energy_io", JB_DIM_ENERGY_PER_BIT, 1e-6, false, "A bit over a channel's pins."),
-    VALUE_KEY("energy_command", JB_DIM_ENERGY, 1e-3, false, "A command: controller and its bus."),
-    VALUE_KEY("energy_refresh", JB_DIM_ENERGY, 1e-3, false, "All-bank refresh of a channel."),
-    VALUE_KEY("standby_active", JB_DIM_POWER, 1e3, false, "A channel with rows open."),
-    VALUE_KEY("standby_precharged", JB_DIM_POWER, 1e3, false, "A channel with no row open."),
-    VALUE_KEY("device_static", JB_DIM_POWER, 1e6, false, "Everything else that is always on."),
-    VALUE_KEY("host_power", JB_DIM_POWER, 1e6, false, "More while the host computes."),
-    VALUE_KEY("feed_energy", JB_DIM_ENERGY_PER_BIT, 1e-6, false, "A bit over the feed."),
-    VALUE_KEY("link_energy", JB_DIM_ENERGY_PER_BIT, 1e-6, false, "A bit over a link."),
-    VALUE_KEY("dpu_mac_instructions", JB_DIM_NONE, 1e6, false, "dpu: instructions of a MAC."),
-    VALUE_KEY("dpu_block_instructions", JB_DIM_NONE, 1e6, false,
-              "dpu: instructions of scaling a block of 32."),
-    VALUE_KEY("dpu_reentry", JB_DIM_NONE, 1e3, false, "dpu: cycles between instructions."),
-    VALUE_KEY("dpu_tasklets", JB_DIM_NONE, 1e3, false, "dpu: threads in use."),
-    VALUE_KEY("dpu_dma_bytes", JB_DIM_BYTES, 1e6, false, "dpu: bytes of a transfer to WRAM."),
-    VALUE_KEY("dpu_dma_setup", JB_DIM_CYCLES, 1e6, false, "dpu: cycles to start a transfer."),
-    VALUE_KEY("dpu_dma_cycles_per_byte", JB_DIM_NONE, 1e3, false, "dpu: cycles a byte."),
-    VALUE_KEY("dpu_launch", JB_DIM_TIME, 1, false, "dpu: starting a kernel and waiting for it."),
-    VALUE_KEY("dpu_broadcast_bytes_per_s", JB_DIM_BYTE_RATE, 1e15, false,
-              "dpu: the same data to every unit; bytes written a second, all copies."),
-    VALUE_KEY("dpu_readout_bytes_per_s", JB_DIM_BYTE_RATE, 1e15, false, "dpu: results, all units."),
+    JB_KEY_VALUE("host_reduce_rate", JB_DIM_OP_RATE, 1e18, false,
+                 "Lanes and partial sums that the host adds a second."),
+    JB_KEY_VALUE("host_op_per_s", JB_DIM_OP_RATE, 1e18, false,
+                 "Host arithmetic where prefill or attention is the host's; multiply + add = 2."),
+    JB_KEY_VALUE("energy_activate", JB_DIM_ENERGY, 1e-3, false,
+                 "Activate and precharge of a bank."),
+    JB_KEY_VALUE("energy_bank_column", JB_DIM_ENERGY, 1e-3, false,
+                 "A column of one bank, between cells and unit."),
+    JB_KEY_VALUE("energy_mac_column", JB_DIM_ENERGY, 1e-3, false, "Arithmetic on one column."),
+    JB_KEY_VALUE("energy_io", JB_DIM_ENERGY_PER_BIT, 1e-6, false, "A bit over a channel's pins."),
+    JB_KEY_VALUE("energy_command", JB_DIM_ENERGY, 1e-3, false,
+                 "A command: controller and its bus."),
+    JB_KEY_VALUE("energy_refresh", JB_DIM_ENERGY, 1e-3, false, "All-bank refresh of a channel."),
+    JB_KEY_VALUE("standby_active", JB_DIM_POWER, 1e3, false, "A channel with rows open."),
+    JB_KEY_VALUE("standby_precharged", JB_DIM_POWER, 1e3, false, "A channel with no row open."),
+    JB_KEY_VALUE("device_static", JB_DIM_POWER, 1e6, false, "Everything else that is always on."),
+    JB_KEY_VALUE("host_power", JB_DIM_POWER, 1e6, false, "More while the host computes."),
+    JB_KEY_VALUE("feed_energy", JB_DIM_ENERGY_PER_BIT, 1e-6, false, "A bit over the feed."),
+    JB_KEY_VALUE("link_energy", JB_DIM_ENERGY_PER_BIT, 1e-6, false, "A bit over a link."),
+    JB_KEY_VALUE("dpu_mac_instructions", JB_DIM_NONE, 1e6, false, "dpu: instructions of a MAC."),
+    JB_KEY_VALUE("dpu_block_instructions", JB_DIM_NONE, 1e6, false,
+                 "dpu: instructions of scaling a block of 32."),
+    JB_KEY_VALUE("dpu_reentry", JB_DIM_NONE, 1e3, false, "dpu: cycles between instructions."),
+    JB_KEY_VALUE("dpu_tasklets", JB_DIM_NONE, 1e3, false, "dpu: threads in use."),
+    JB_KEY_VALUE("dpu_dma_bytes", JB_DIM_BYTES, 1e6, false, "dpu: bytes of a transfer to WRAM."),
+    JB_KEY_VALUE("dpu_dma_setup", JB_DIM_CYCLES, 1e6, false, "dpu: cycles to start a transfer."),
+    JB_KEY_VALUE("dpu_dma_cycles_per_byte", JB_DIM_NONE, 1e3, false, "dpu: cycles a byte."),
+    JB_KEY_VALUE("dpu_launch", JB_DIM_TIME, 1, false, "dpu: starting a kernel and waiting for it."),
+    JB_KEY_VALUE("dpu_broadcast_bytes_per_s", JB_DIM_BYTE_RATE, 1e15, false,
+                 "dpu: the same data to every unit; bytes written a second, all copies."),
+    JB_KEY_VALUE("dpu_readout_bytes_per_s", JB_DIM_BYTE_RATE, 1e15, false,
+                 "dpu: results, all units."),
     {.key = NULL},
 };
 

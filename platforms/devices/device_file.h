@@ -74,6 +74,24 @@ struct jb_device_text {
 
 struct jb_device_file;
 
+/* Lines of a schema: a plain number from least to most, a word of `words` (NULL = any), a value of
+ * `kind` from 0 to most (SI). */
+#define JB_KEY_NUMBER(name, least, most, required, text)                                           \
+    {                                                                                              \
+        .key = (name), .dimension = JB_DIM_NONE, .min = (least), .max = (most),                    \
+        .is_required = (required), .help = (text)                                                  \
+    }
+#define JB_KEY_WORD(name, words, required, text)                                                   \
+    {                                                                                              \
+        .key = (name), .dimension = JB_DIM_TEXT, .choices = (words), .is_required = (required),    \
+        .help = (text)                                                                             \
+    }
+#define JB_KEY_VALUE(name, kind, most, required, text)                                             \
+    {                                                                                              \
+        .key = (name), .dimension = (kind), .min = 0, .max = (most), .is_required = (required),    \
+        .help = (text)                                                                             \
+    }
+
 /* Keys every device may have; a schema is these + its own. Peaks are those of the whole device. */
 #define JB_DEVICE_COMMON_KEYS                                                                        \
     {"idle_w", JB_DIM_POWER, 0, 1e6, false, 0, "Power at rest, ready to work."},                     \
